@@ -1,0 +1,124 @@
+"""The webhook inbox: authenticate, store, then process exactly once (protocol, section 1, POST /v1/webhooks/…)."""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from checkout.connectors.base import MalformedEvent
+from checkout.connectors.registry import connector_for
+from checkout.models import WebhookReceipt
+from checkout.outcomes import Result, apply_outcome
+from ledger import entries
+from ledger.models import Entry
+from merchants.models import Connection
+from rako.core.errors import NotFound
+from rako.core.ids import is_id
+
+log = logging.getLogger("rako.webhooks")
+
+# A conversion outweighs what the other outcomes of the same event came to.
+_WEIGHT = ("conversion_recorded", "duplicate", "rejected", "unmatched", "ignored")
+_KEPT_HEADERS = 40
+_SWEEP_AFTER = timedelta(seconds=30)
+_SWEEP_ATTEMPTS = 20
+
+
+def find_connection(kind: str, connection_id: str) -> Connection:
+    """The connection a webhook address names. Raises NotFound; a disconnected one still hears of late payments."""
+    found = Connection.objects.filter(pk=connection_id, kind=kind).first() if is_id(connection_id) else None
+    if found is None:
+        raise NotFound()
+    return found
+
+
+def receive(connection: Connection, body: bytes, headers: Mapping[str, str]) -> tuple[WebhookReceipt, Result]:
+    """Authenticate and store a delivery, then process it. Raises BadSignature or MalformedEvent, with nothing stored.
+
+    The receipt is committed on its own: a fault while processing answers 5xx, and the event is not lost.
+    """
+    event = connector_for(connection).verify_webhook(body, headers, now=timezone.now())
+    content = {
+        "event_type": event.event_type[:100],
+        "headers": _keep(headers),
+        "body": body,
+        "sha256": hashlib.sha256(body).hexdigest(),
+    }
+    try:
+        with transaction.atomic():
+            receipt = WebhookReceipt.objects.create(connection=connection, event_id=event.event_id, **content)
+    except IntegrityError:
+        receipt = WebhookReceipt.objects.get(connection=connection, event_id=event.event_id)
+    return process(receipt.pk)
+
+
+@transaction.atomic
+def process(receipt_id: str, *, again: bool = False) -> tuple[WebhookReceipt, Result]:
+    """Process a stored delivery once, whoever else tries at the same time. `again` repeats one that was processed:
+    harmless, since a payment is attributed once, and useful after a refusal whose cause is gone.
+    """
+    receipt = WebhookReceipt.objects.select_for_update(of=("self",)).select_related("connection").get(pk=receipt_id)
+    if receipt.state == WebhookReceipt.State.PROCESSED and (not again or receipt.conversion_id):
+        return receipt, Result("duplicate", receipt.conversion, receipt.failed_check, receipt.reason)
+    result = _carry_out(receipt)
+    receipt.state = WebhookReceipt.State.PROCESSED
+    receipt.processed_at = timezone.now()
+    receipt.attempts += 1
+    receipt.result, receipt.conversion = result.status, result.conversion
+    receipt.failed_check, receipt.reason = result.failed_check, result.reason[:300]
+    fields = ["state", "processed_at", "attempts", "result", "conversion", "failed_check", "reason"]
+    receipt.save(update_fields=fields)
+    return receipt, result
+
+
+def sweep() -> int:
+    """Process deliveries that a fault left behind; returns how many are done. Safe to repeat and to run in parallel."""
+    waiting = WebhookReceipt.objects.filter(
+        state="received", received_at__lt=timezone.now() - _SWEEP_AFTER, attempts__lt=_SWEEP_ATTEMPTS
+    )
+    done = 0
+    for receipt_id in list(waiting.order_by("received_at").values_list("pk", flat=True)[:100]):
+        try:
+            process(receipt_id)
+            done += 1
+        except Exception:  # one broken delivery must not hold up the rest; it is counted, logged and kept
+            log.exception("webhook %s could not be processed", receipt_id)
+            WebhookReceipt.objects.filter(pk=receipt_id).update(attempts=F("attempts") + 1)
+    return done
+
+
+def _carry_out(receipt: WebhookReceipt) -> Result:
+    connector = connector_for(receipt.connection)
+    try:
+        outcomes = connector.normalize(connector.read_event(bytes(receipt.body)))
+    except MalformedEvent as error:
+        return _refuse(receipt, Result("rejected", failed_check="authentic", reason=str(error)))
+    results = [apply_outcome(receipt, outcome) for outcome in outcomes]
+    result = min(results, key=lambda result: _WEIGHT.index(result.status), default=Result("ignored"))
+    return _refuse(receipt, result) if result.failed_check else result
+
+
+def _refuse(receipt: WebhookReceipt, result: Result) -> Result:
+    """A refusal is a fact too: it enters the ledger, once for each reason."""
+    key = f"payment.{result.status}:{receipt.pk}:{result.failed_check}"
+    if not Entry.objects.filter(idempotency_key=key).exists():
+        facts = {
+            "merchant_id": receipt.connection.merchant_id,
+            "failed_check": result.failed_check,
+            "reason": result.reason,
+            "evidence": {"source": "psp_event", "reference": receipt.event_id, "sha256": receipt.sha256},
+        }
+        entries.append(
+            receipt.pk, f"payment.{result.status}", facts, occurred_at=receipt.received_at, idempotency_key=key
+        )
+    return result
+
+
+def _keep(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers as evidence: bounded, and without what PostgreSQL text cannot hold."""
+    kept = list(headers.items())[:_KEPT_HEADERS]
+    return {name: value.encode("utf-8", "backslashreplace").decode().replace("\x00", "")[:2048] for name, value in kept}

@@ -1,0 +1,6 @@
+"""Handoffs to payment processors and what the processors say back."""
+
+from checkout.models.checkout import Authorization, Checkout, PspObject
+from checkout.models.webhook import WebhookReceipt
+
+__all__ = ["Authorization", "Checkout", "PspObject", "WebhookReceipt"]

@@ -1,0 +1,147 @@
+"""Autonomous purchases: an off-session charge on the merchant's own PSP (protocol, section 1, POST /v1/purchase).
+
+At most one charge of a recommendation is ever alive: PostgreSQL holds one live checkout per session, and the PSP one
+payment per transaction id. The answer is a confirmation; only the authenticated payment event makes a conversion.
+"""
+
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from checkout.authorizations import NotAuthorized, parse_mandate, release_mandates
+from checkout.connectors.base import ChargeResult, ChargeStatus, ConnectorError, StoredCharge
+from checkout.connectors.registry import connector_for
+from checkout.models import Checkout
+from checkout.start import (
+    CheckoutFailed,
+    NotConnected,
+    PaymentInProgress,
+    check_sellable,
+    claim,
+    find_recommendation,
+    item_name,
+    metadata_of,
+    note_failure,
+    note_psp_objects,
+    price_of,
+    start_checkout,
+)
+from merchants.models import Connection
+from rako.core.errors import RakoError
+from rako.core.money import Money
+from sessions_app.models import Agent, Recommendation
+from sessions_app.recommend import SessionExpired, open_session
+
+State = Checkout.State
+
+
+class PaymentDeclined(RakoError):
+    status, code, message = 402, "payment_declined", "Payment declined"
+
+
+class OutcomeUnknown(RakoError):
+    status, code, message = 504, "outcome_unknown", "The payment's outcome is not known yet"
+
+
+def purchase(
+    agent: Agent,
+    *,
+    recommendation_id: str,
+    payment_method: str | None,
+    authorization: dict[str, Any] | None,
+    session_id: str | None = None,
+) -> Checkout:
+    """Buy a recommended offer, of the session if one is given. Without a payment method this is exactly a checkout.
+
+    Raises what `start_checkout` raises, and NotAuthorized, AuthorizationUsed, PaymentDeclined, OutcomeUnknown.
+    """
+    owner: dict[str, Any] = {"agent": agent} if session_id is None else {"session": open_session(agent, session_id)}
+    recommendation = find_recommendation(recommendation_id, **owner)
+    if not payment_method:
+        return start_checkout(agent, session_id=recommendation.session_id, recommendation_id=recommendation.pk)
+    if recommendation.session.is_expired:
+        raise SessionExpired()
+    connection = check_sellable(recommendation)
+    if connection is None:  # the direct backend has nobody to charge through
+        raise NotConnected()
+    return _charge_once(recommendation, connection, payment_method, authorization)
+
+
+def _charge_once(
+    recommendation: Recommendation, connection: Connection, payment_method: str, authorization: dict[str, Any] | None
+) -> Checkout:
+    mandate = parse_mandate(authorization) if authorization is not None else None
+    if mandate is not None:
+        mandate.check_covers(recommendation, price_of(recommendation))
+    elif recommendation.offer.merchant.requires_authorization or settings.RAKO_REQUIRE_AUTHORIZATION:
+        raise NotAuthorized("An autonomous purchase needs the buyer's authorization here")
+    checkout, is_new = claim(recommendation, connection, mode=Checkout.Mode.AUTONOMOUS, mandate=mandate)
+    if not is_new:
+        return _as_it_stands(checkout)
+    try:
+        result = connector_for(connection).charge_stored_method(_charge_request(checkout, payment_method))
+    except ConnectorError as error:
+        raise _failed(checkout, error) from error
+    return record_charge(checkout, result)
+
+
+def _as_it_stands(checkout: Checkout) -> Checkout:
+    """The answer to a repeated request: what the one charge has come to, if that can be told."""
+    if checkout.state in (State.OPEN, State.PROCESSING):
+        return checkout
+    raise PaymentInProgress()
+
+
+def _charge_request(checkout: Checkout, payment_method: str) -> StoredCharge:
+    return StoredCharge(
+        attempt_id=checkout.pk,
+        money=Money(checkout.amount_minor, checkout.currency),
+        merchant_name=checkout.merchant.name,
+        item_name=item_name(checkout.recommendation),
+        payment_method=payment_method,
+        metadata=metadata_of(checkout),
+    )
+
+
+def _failed(checkout: Checkout, error: ConnectorError) -> RakoError:
+    note_failure(checkout, error)
+    if not error.outcome_unknown:
+        return CheckoutFailed(code=error.code)
+    rows = Checkout.objects.filter(pk=checkout.pk, state=State.CREATING)
+    rows.update(state=State.UNKNOWN, failure=error.code, updated_at=timezone.now())
+    return OutcomeUnknown(retry_after=30)
+
+
+_STATES = {
+    ChargeStatus.SUCCEEDED: State.SUCCEEDED,
+    ChargeStatus.PROCESSING: State.PROCESSING,
+    ChargeStatus.REQUIRES_ACTION: State.OPEN,
+    ChargeStatus.DECLINED: State.FAILED,
+}
+
+
+def record_charge(checkout: Checkout, result: ChargeResult) -> Checkout:
+    """Note what the PSP said of a charge. Raises PaymentDeclined. The payment event may have been faster: it wins."""
+    found = {
+        "state": _STATES[result.status],
+        "psp_id": result.psp_id,
+        "confirmation": result.confirmation,
+        "url": result.next_action_url,
+        "failure": result.decline_reason[:200],
+    }
+    with transaction.atomic():
+        note_psp_objects(checkout, [result.psp_id])
+        rows = Checkout.objects.filter(pk=checkout.pk, state__in=[State.CREATING, State.UNKNOWN])
+        won = rows.update(**found, updated_at=timezone.now())
+        if result.status == ChargeStatus.DECLINED:
+            release_mandates(checkout)
+    if not won:
+        checkout.refresh_from_db(fields=list(found))
+    else:
+        for name, value in found.items():
+            setattr(checkout, name, value)
+    if result.status == ChargeStatus.DECLINED:
+        raise PaymentDeclined()
+    return checkout

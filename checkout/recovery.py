@@ -1,0 +1,84 @@
+"""Finishes or voids what died half-way between us and a PSP. The worker runs it; safe to repeat and in parallel."""
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.utils import timezone
+
+from checkout.authorizations import release_mandates
+from checkout.connectors.base import CheckoutLink, ConnectorError, PaymentSnapshot, PaymentState
+from checkout.connectors.registry import connector_for
+from checkout.models import Checkout
+from checkout.start import move, note_psp_objects, record_link
+
+log = logging.getLogger("rako.recovery")
+
+State = Checkout.State
+PATIENCE = timedelta(seconds=60)  # longer than any PSP call may take, so that no call is still under way
+_BATCH = 100
+
+
+def recover_checkouts() -> int:
+    """Look at every checkout that is half-done for longer than `PATIENCE`; returns how many found their state."""
+    rows = Checkout.objects.filter(
+        state__in=[State.CREATING, State.EXPIRING, State.UNKNOWN], updated_at__lt=timezone.now() - PATIENCE
+    )
+    return _each(list(_loaded(rows.order_by("updated_at"))[:_BATCH]), _recover)
+
+
+def expire_checkouts() -> int:
+    """End open checkouts whose time is over: PSPs tell of theirs, but an event may be lost. Returns how many ended."""
+    rows = Checkout.objects.filter(state=State.OPEN, expires_at__lt=timezone.now() - PATIENCE)
+    return _each(list(_loaded(rows.order_by("expires_at"))[:_BATCH]), _expire)
+
+
+def _loaded(rows):  # type: ignore[no-untyped-def]  # a queryset in, a queryset out
+    return rows.select_related("connection", "merchant", "recommendation__offer", "session")
+
+
+def _each(checkouts: list[Checkout], settle: Callable[[Checkout], bool]) -> int:
+    done = 0
+    for checkout in checkouts:
+        try:
+            done += settle(checkout)
+        except ConnectorError as error:
+            log.warning("checkout %s stays %s: %s", checkout.pk, checkout.state, error.code)
+            # To the end of the queue: one PSP that is down must not starve the others.
+            Checkout.objects.filter(pk=checkout.pk, state=checkout.state).update(updated_at=timezone.now())
+    return done
+
+
+def _recover(checkout: Checkout) -> bool:
+    assert checkout.connection is not None, "direct checkouts are never half-done"
+    connector = connector_for(checkout.connection)
+    if checkout.state == State.EXPIRING:
+        return _close(checkout, connector.expire_checkout(checkout.psp_id))
+    found = connector.find_attempt(checkout.pk)
+    if found is None:
+        release_mandates(checkout)
+        return move(checkout, State(checkout.state), State.VOID)
+    return _adopt(checkout, found)
+
+
+def _adopt(checkout: Checkout, found: PaymentSnapshot) -> bool:
+    """Take over what the PSP has. Success itself still comes from the authenticated event alone."""
+    if found.state == PaymentState.OPEN and checkout.state == State.CREATING:
+        record_link(checkout, CheckoutLink(found.psp_id, found.url, found.expires_at))
+        return True
+    note_psp_objects(checkout, [found.psp_id])
+    ends = {PaymentState.FAILED: State.FAILED, PaymentState.EXPIRED: State.EXPIRED, PaymentState.OPEN: State.OPEN}
+    if found.state in (PaymentState.FAILED, PaymentState.EXPIRED):
+        release_mandates(checkout)
+    return move(checkout, State(checkout.state), ends.get(found.state, State.PROCESSING))
+
+
+def _close(checkout: Checkout, state: PaymentState) -> bool:
+    paid = state in (PaymentState.PENDING, PaymentState.SUCCEEDED)
+    return move(checkout, State(checkout.state), State.PROCESSING if paid else State.EXPIRED)
+
+
+def _expire(checkout: Checkout) -> bool:
+    if checkout.connection is None:
+        return move(checkout, State.OPEN, State.EXPIRED)
+    return _close(checkout, connector_for(checkout.connection).expire_checkout(checkout.psp_id))

@@ -1,0 +1,264 @@
+"""Handing a buyer over to the merchant's own payment page (protocol, section 1, POST /v1/checkout).
+
+The row is committed before the PSP is called and finished after; no transaction is open during the call, and the
+transaction id is the PSP's idempotency key. Whatever dies in between, `recovery` finishes or voids.
+"""
+
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from checkout.authorizations import AuthorizationUsed, Mandate, release_mandates, use_mandate
+from checkout.connectors.base import CheckoutLink, CheckoutRequest, ConnectionRevoked, ConnectorError, PaymentState
+from checkout.connectors.registry import connector_for
+from checkout.models import Checkout, PspObject
+from ledger.conversions import SessionConverted
+from merchants.codes import OfferUnavailable
+from merchants.models import Connection
+from rako.core import aap_code
+from rako.core.errors import Conflict, RakoError, Unavailable
+from rako.core.ids import is_id
+from rako.core.money import Money, from_wire
+from rako.core.postgres import violated
+from rako.core.wire import instant
+from sessions_app.clicks import landing_url
+from sessions_app.models import Agent, Recommendation, Session
+from sessions_app.recommend import RecommendationNotFound, open_session
+
+State = Checkout.State
+
+
+class NotConnected(Unavailable):
+    code, message = "not_connected", "Merchant has no connected payment processor"
+
+
+class CheckoutFailed(RakoError):
+    status, code, message = 502, "psp_error", "Could not create checkout"
+
+
+class PaymentInProgress(Conflict):
+    code, message = "in_progress", "A payment for this session is in progress"
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=2)
+
+
+def start_checkout(agent: Agent, *, session_id: str, recommendation_id: str) -> Checkout:
+    """A live payment page for a recommendation: a new one, or the one it has.
+
+    Raises the protocol's errors in its order: SessionNotFound, SessionExpired, RecommendationNotFound,
+    OfferUnavailable, SessionConverted, NotConnected, CheckoutFailed; and PaymentInProgress.
+    """
+    session = open_session(agent, session_id)
+    recommendation = find_recommendation(recommendation_id, session=session)
+    connection = check_sellable(recommendation)
+    checkout, _ = claim(recommendation, connection, mode=Checkout.Mode.CHECKOUT)
+    if checkout.state == State.CREATING:  # ours, or one that a crash left: the PSP gives the same page for it
+        return open_page(checkout)
+    if checkout.state != State.OPEN:
+        raise PaymentInProgress()
+    return checkout
+
+
+def find_recommendation(recommendation_id: str, **owner: Any) -> Recommendation:
+    """A recommendation with all that a checkout needs of it. Raises RecommendationNotFound."""
+    rows = Recommendation.objects.select_related("session", "offer__merchant", "agent")
+    found = rows.filter(pk=recommendation_id, **owner).first() if is_id(recommendation_id) else None
+    if found is None:
+        raise RecommendationNotFound()
+    return found
+
+
+def check_sellable(recommendation: Recommendation) -> Connection | None:
+    """The connection to sell through; None with the direct backend. Raises OfferUnavailable, SessionConverted, NotConnected."""
+    if not recommendation.offer.is_available:
+        raise OfferUnavailable()
+    if recommendation.session.status == Session.Status.CONVERTED:
+        raise SessionConverted()
+    if settings.RAKO_CHECKOUT_BACKEND == "direct":
+        return None
+    connection = Connection.objects.filter(merchant=recommendation.offer.merchant_id, status="active").first()
+    if connection is None:
+        raise NotConnected()
+    return connection
+
+
+def claim(
+    recommendation: Recommendation, connection: Connection | None, *, mode: Checkout.Mode, mandate: Mandate | None = None
+) -> tuple[Checkout, bool]:
+    """The session's one live checkout, and whether it was made now (`creating`, for the caller to finish).
+
+    Another recommendation's open page is closed first; a mandate is spent in the same transaction.
+    Raises PaymentInProgress, SessionConverted or AuthorizationUsed.
+    """
+    rival = _live_checkout(recommendation.session_id)
+    if rival is not None and rival.state == State.SUCCEEDED:
+        raise SessionConverted()
+    if rival is not None:
+        if rival.recommendation_id == recommendation.pk and rival.mode == mode:
+            return rival, False
+        close_page(rival)
+    try:
+        with transaction.atomic():
+            checkout = _insert(recommendation, connection, mode)
+            if mandate is not None:
+                use_mandate(mandate, checkout, agent_id=recommendation.agent_id)
+            return checkout, True
+    except IntegrityError as error:
+        if violated(error) == "authorization_single_use":
+            raise AuthorizationUsed() from None
+    # Somebody else was faster: theirs is the session's checkout.
+    rival = _live_checkout(recommendation.session_id)
+    if rival is None or rival.recommendation_id != recommendation.pk or rival.mode != mode:
+        raise PaymentInProgress()
+    return rival, False
+
+
+def _live_checkout(session_id: str) -> Checkout | None:
+    states = [*Checkout.LIVE, State.SUCCEEDED]
+    rows = Checkout.objects.filter(session=session_id, state__in=states).select_related(
+        "connection", "merchant", "recommendation__offer", "session"
+    )
+    # A success, if there is one, decides.
+    return max(rows, key=lambda row: row.state == State.SUCCEEDED, default=None)
+
+
+def _insert(recommendation: Recommendation, connection: Connection | None, mode: Checkout.Mode) -> Checkout:
+    money = price_of(recommendation)
+    direct = connection is None
+    return Checkout.objects.create(
+        session=recommendation.session,
+        recommendation=recommendation,
+        merchant=recommendation.offer.merchant,
+        connection=connection,
+        mode=mode,
+        backend=Checkout.Backend.DIRECT if direct else Checkout.Backend.ORCHESTRATED,
+        state=State.OPEN if direct else State.CREATING,
+        url=landing_url(recommendation) if direct else "",
+        amount_minor=money.amount_minor,
+        currency=money.currency,
+        expires_at=recommendation.session.expires_at,
+    )
+
+
+def price_of(recommendation: Recommendation) -> Money:
+    """The signed price, not the offer's present one: the gate holds the payment against the code."""
+    content = aap_code.decode(recommendation.aap_code).payload
+    return Money(from_wire(content["prc"], content["cur"]), content["cur"])
+
+
+def open_page(checkout: Checkout) -> Checkout:
+    """Have the PSP make the page of a `creating` checkout; the same attempt again gives the same page.
+
+    Raises CheckoutFailed. A refusal leaves the checkout `failed`; an unknown outcome leaves it for `recovery`.
+    """
+    assert checkout.connection is not None, "direct checkouts are born open"
+    try:
+        link = connector_for(checkout.connection).create_checkout(checkout_request(checkout))
+    except ConnectorError as error:
+        note_failure(checkout, error)
+        raise CheckoutFailed(code=error.code) from error
+    return record_link(checkout, link)
+
+
+def item_name(recommendation: Recommendation) -> str:
+    """What the buyer reads on the PSP's page."""
+    offer = recommendation.offer
+    return offer.name if offer.name.startswith(offer.provider) else f"{offer.provider} {offer.name}"
+
+
+def checkout_request(checkout: Checkout) -> CheckoutRequest:
+    """What the connector is asked for."""
+    pages = f"{settings.RAKO_BASE_URL}/checkout/{checkout.pk}"
+    return CheckoutRequest(
+        attempt_id=checkout.pk,
+        money=Money(checkout.amount_minor, checkout.currency),
+        merchant_name=checkout.merchant.name,
+        item_name=item_name(checkout.recommendation),
+        success_url=f"{pages}/done",
+        cancel_url=f"{pages}/cancelled",
+        expires_at=checkout.expires_at,
+        metadata=metadata_of(checkout),
+    )
+
+
+def metadata_of(checkout: Checkout) -> dict[str, str]:
+    """What every payment object carries (protocol, section 3). A pointer for the gate, never evidence."""
+    recommendation = checkout.recommendation
+    return {
+        "aap_code": recommendation.aap_code,
+        "aap_recommendation_id": recommendation.pk,
+        "aap_session_id": recommendation.session_id,
+        "aap_offer_id": recommendation.offer_id,
+        "aap_merchant_id": checkout.merchant_id,
+        "aap_checkout_id": checkout.pk,
+        "aap_protocol_version": "v1",
+        "aap_attribution_path": "aap_flow",
+        "aap_created_at": instant(checkout.created_at),
+    }
+
+
+def record_link(checkout: Checkout, link: CheckoutLink) -> Checkout:
+    """Note the PSP's page. Whoever else finished or ended the checkout meanwhile wins."""
+    found = {"state": State.OPEN, "psp_id": link.psp_id, "url": link.url, "expires_at": link.expires_at}
+    with transaction.atomic():
+        note_psp_objects(checkout, [link.psp_id])
+        rows = Checkout.objects.filter(pk=checkout.pk, state=State.CREATING)
+        if not rows.update(**found, updated_at=timezone.now()):
+            checkout.refresh_from_db(fields=["state", "psp_id", "url", "expires_at"])
+            return checkout
+        Session.objects.filter(pk=checkout.session_id, status__in=["created", "active"]).update(
+            status=Session.Status.CHECKOUT
+        )
+    for name, value in found.items():
+        setattr(checkout, name, value)
+    return checkout
+
+
+def note_psp_objects(checkout: Checkout, psp_ids: list[str]) -> None:
+    """Remember which objects at the PSP belong to the checkout; repeating is harmless."""
+    rows = [PspObject(connection_id=checkout.connection_id, psp_id=psp_id, checkout=checkout) for psp_id in psp_ids]
+    PspObject.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def note_failure(checkout: Checkout, error: ConnectorError) -> None:
+    """Record a call that gave no result: refused ones end the checkout, unknown ones keep it for `recovery`."""
+    if not error.outcome_unknown:
+        Checkout.objects.filter(pk=checkout.pk, state=State.CREATING).update(
+            state=State.FAILED, failure=error.code, updated_at=timezone.now()
+        )
+        release_mandates(checkout)
+    if isinstance(error, ConnectionRevoked):
+        Connection.objects.filter(pk=checkout.connection_id, status="active").update(status="degraded")
+
+
+def close_page(checkout: Checkout) -> None:
+    """Close another recommendation's open page at the PSP.
+
+    Raises PaymentInProgress while a payment or another call is under way, SessionConverted if the buyer has just
+    paid, CheckoutFailed (and leaves the page open) if the PSP does not answer.
+    """
+    if not move(checkout, State.OPEN, State.EXPIRING):
+        raise PaymentInProgress()
+    if checkout.connection is None:
+        move(checkout, State.EXPIRING, State.EXPIRED)
+        return
+    try:
+        state = connector_for(checkout.connection).expire_checkout(checkout.psp_id)
+    except ConnectorError as error:
+        move(checkout, State.EXPIRING, State.OPEN)
+        raise CheckoutFailed(code=error.code) from error
+    if state in (PaymentState.PENDING, PaymentState.SUCCEEDED):
+        move(checkout, State.EXPIRING, State.PROCESSING)
+        raise SessionConverted() if state == PaymentState.SUCCEEDED else PaymentInProgress()
+    move(checkout, State.EXPIRING, State.EXPIRED)
+
+
+def move(checkout: Checkout, origin: Checkout.State, to: Checkout.State) -> bool:
+    """Compare and swap the state: False if somebody else has moved it."""
+    moved = Checkout.objects.filter(pk=checkout.pk, state=origin).update(state=to, updated_at=timezone.now())
+    if moved:
+        checkout.state = to
+    return bool(moved)

@@ -1,0 +1,20 @@
+"""Background jobs of the checkout app; each only calls a function that is tested on its own."""
+
+from procrastinate.contrib.django import app
+
+from checkout import inbox, recovery
+
+
+@app.periodic(cron="* * * * *")
+@app.task(queueing_lock="recover_checkouts", pass_context=False)
+def recover_checkouts(timestamp: int) -> None:
+    """Every minute: finish or void PSP calls that died half-way, end checkouts whose time is over."""
+    recovery.recover_checkouts()
+    recovery.expire_checkouts()
+
+
+@app.periodic(cron="* * * * *")
+@app.task(queueing_lock="sweep_inbox", pass_context=False)
+def sweep_inbox(timestamp: int) -> None:
+    """Every minute: process webhooks that a fault left behind."""
+    inbox.sweep()

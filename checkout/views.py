@@ -1,0 +1,99 @@
+"""Checkout, purchase, webhooks, and the pages a buyer returns to (protocol, section 1)."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from checkout import inbox, wire
+from checkout.models import Checkout
+from checkout.outcomes import Result
+from checkout.purchase import purchase
+from checkout.start import start_checkout
+from rako.core.api_views import AgentView
+from rako.core.errors import NotFound, RakoError, error_reply
+from rako.core.ids import is_id
+
+
+class CheckoutView(AgentView):
+    """POST /v1/checkout"""
+
+    @extend_schema(
+        operation_id="checkout",
+        summary="Hand the buyer over to the merchant's payment page",
+        request=wire.CheckoutBody,
+        responses=wire.CheckoutReply,
+    )
+    def post(self, request: Request) -> Response:
+        asked = wire.CheckoutBody.read(request)
+        agent = request.user.agent
+        chosen = {"session_id": asked["session_id"], "recommendation_id": asked["recommendation_id"]}
+        if asked.get("payment_method"):
+            return Response(wire.checkout_wire(purchase(agent, **chosen, **_payment(asked))))
+        return Response(wire.checkout_wire(start_checkout(agent, **chosen)))
+
+
+class PurchaseView(AgentView):
+    """POST /v1/purchase"""
+
+    @extend_schema(
+        operation_id="purchase",
+        summary="Buy autonomously with a stored payment method, or hand over without one",
+        request=wire.PurchaseBody,
+        responses=wire.CheckoutReply,
+    )
+    def post(self, request: Request) -> Response:
+        asked = wire.PurchaseBody.read(request)
+        bought = purchase(request.user.agent, recommendation_id=asked["recommendation_id"], **_payment(asked))
+        return Response(wire.checkout_wire(bought))
+
+
+def _payment(asked: dict[str, Any]) -> dict[str, Any]:
+    return {"payment_method": asked.get("payment_method"), "authorization": asked.get("authorization")}
+
+
+@csrf_exempt
+def receive_webhook(request: HttpRequest, kind: str, connection_id: str) -> HttpResponse:
+    """POST /v1/webhooks/{connector}/{connectionId}: authenticated by the PSP's signature over the raw body."""
+    if request.method != "POST":
+        return error_reply(_method_not_allowed())
+    try:
+        connection = inbox.find_connection(kind, connection_id)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        _, result = inbox.receive(connection, request.body, headers)
+    except RakoError as error:
+        return error_reply(error)
+    return JsonResponse(_webhook_reply(result))
+
+
+def _method_not_allowed() -> RakoError:
+    error = RakoError("Method not allowed", code="method_not_allowed")
+    error.status = 405
+    return error
+
+
+def _webhook_reply(result: Result) -> dict[str, Any]:
+    reply: dict[str, Any] = {"received": True, "status": result.status}
+    if result.conversion is not None:
+        reply |= {"conversionId": result.conversion.pk, "verification": "verified"}
+    if result.failed_check:
+        reply |= {"failedCheck": result.failed_check}
+    return reply | {"reason": result.reason} if result.reason else reply
+
+
+@require_safe
+def returned(request: HttpRequest, transaction_id: str, outcome: str) -> HttpResponse:
+    """Where the PSP sends the buyer back to. Coming here proves nothing, and the page says nothing else."""
+    rows = Checkout.objects.select_related("merchant", "recommendation__offer", "session")
+    checkout = rows.filter(pk=transaction_id).first() if is_id(transaction_id) else None
+    if checkout is None:
+        return error_reply(NotFound())
+    context = {"checkout": checkout, "offer": checkout.recommendation.offer, "cancelled": outcome == "cancelled"}
+    response = render(request, "checkout/returned.html", context)
+    response["Cache-Control"] = "no-store"
+    return response

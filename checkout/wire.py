@@ -1,0 +1,85 @@
+"""Checkouts and purchases as they appear on the wire (protocol, section 1)."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from checkout.models import Checkout
+from rako.core.money import to_wire
+from rako.core.wire import ObjectField, TextField, WireSerializer
+
+
+class CheckoutBody(WireSerializer):
+    required_together = ("session_id", "recommendation_id")
+    session_id = TextField()
+    recommendation_id = TextField()
+    user_details = ObjectField(required=False, help_text="Reserved; not stored.")
+    payment_method = TextField(max_length=255, required=False, help_text="With it this is a purchase.")
+    authorization = ObjectField(required=False)
+
+
+class PurchaseBody(WireSerializer):
+    required_together = ("recommendation_id",)
+    recommendation_id = TextField()
+    payment_method = TextField(max_length=255, required=False, help_text="A payment method stored at the merchant's PSP.")
+    authorization = ObjectField(
+        required=False, help_text="The buyer's mandate: {reference, maxAmount, currency, expiresAt, merchantId?}."
+    )
+
+
+class NamedReply(WireSerializer):
+    id = serializers.CharField()
+    name = serializers.CharField()
+
+
+class OfferOfCheckout(NamedReply):
+    provider = serializers.CharField()
+
+
+class SessionOfCheckout(WireSerializer):
+    id = serializers.CharField()
+    status = serializers.CharField()
+
+
+class CheckoutReply(WireSerializer):
+    transaction_id = serializers.CharField()
+    payment_id = serializers.CharField(required=False)
+    checkout_url = serializers.CharField(required=False)
+    status = serializers.CharField()
+    backend = serializers.ChoiceField(choices=["orchestrated", "direct"])
+    mode = serializers.ChoiceField(choices=["checkout", "autonomous"])
+    confirmation = serializers.CharField(required=False, help_text="Autonomous only; never proof of a conversion.")
+    amount = serializers.FloatField()
+    currency = serializers.CharField()
+    merchant = NamedReply()
+    offer = OfferOfCheckout()
+    session = SessionOfCheckout()
+
+
+def checkout_wire(checkout: Checkout) -> dict[str, Any]:
+    """The reply to a checkout or purchase. Load the checkout with merchant, offer and session."""
+    offer = checkout.recommendation.offer
+    reply: dict[str, Any] = {"transactionId": checkout.pk}
+    if checkout.psp_id:
+        reply["paymentId"] = checkout.psp_id
+    if checkout.url:
+        reply["checkoutUrl"] = checkout.url
+    reply |= {
+        "status": _status(checkout),
+        "backend": checkout.backend,
+        "mode": checkout.mode,
+        "amount": to_wire(checkout.amount_minor, checkout.currency),
+        "currency": checkout.currency,
+        "merchant": {"id": checkout.merchant_id, "name": checkout.merchant.name},
+        "offer": {"id": offer.pk, "name": offer.name, "provider": offer.provider},
+        "session": {"id": checkout.session_id, "status": "checkout"},
+    }
+    if checkout.mode == Checkout.Mode.AUTONOMOUS:
+        reply["confirmation"] = checkout.confirmation
+    return reply
+
+
+def _status(checkout: Checkout) -> str:
+    if checkout.mode == Checkout.Mode.AUTONOMOUS:
+        return "requires_action" if checkout.state == Checkout.State.OPEN else checkout.state
+    return "initiated" if checkout.backend == Checkout.Backend.DIRECT else "awaiting_payment"

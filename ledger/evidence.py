@@ -1,0 +1,30 @@
+"""What the ledger accepts as proof of a sale, in its own words: it never learns a PSP's."""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from ledger.models import Evidence
+from ledger.models.conversion import Level, Path
+from rako.core.money import Money
+
+
+@dataclass(frozen=True, slots=True)
+class SaleEvidence:
+    """One authenticated statement of a completed sale.
+
+    `reference` is the payment's id at the PSP or the merchant's order reference; `sha256` the hex digest of the bytes
+    received. `order_reference` names the order on the conversion if this statement makes it.
+    """
+
+    source: Evidence.Source
+    level: Level
+    path: Path
+    reference: str
+    order_reference: str
+    money: Money
+    occurred_at: datetime
+    received_at: datetime
+    sha256: str
+    service_on: date | None = None
+    details: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,123 @@
+"""Conversions and the evidence behind them."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from merchants.models import Merchant, Offer
+from rako.core.append_only import AppendOnlyModel
+from rako.core.ids import UlidField
+from rako.core.money import EXPONENTS, MAX_MINOR, major_text
+from sessions_app.models import Agent, Builder, Recommendation, Session
+
+
+class Path(models.TextChoices):
+    """How the sale is attributed to the recommendation (protocol, section 4)."""
+
+    AAP_FLOW = "aap_flow"
+    TRACKED_LINK = "tracked_link"
+    EXTENSION = "extension"
+    INFLUENCE = "influence"
+
+
+class Level(models.TextChoices):
+    """How the sale was verified (protocol, section 3)."""
+
+    ORCHESTRATED = "orchestrated"
+    MERCHANT_REPORTED = "merchant_reported"
+    PAYMENT_OBSERVED = "payment_observed"
+    RECONCILED = "reconciled"
+
+
+class Conversion(models.Model):
+    """A sale credited to one recommendation, with the commission it earns.
+
+    The row is a fact but for `status`, `verification_level` and `validation_ends_at`, which PostgreSQL lets change;
+    each change is an entry of the conversion's stream.
+    """
+
+    class Status(models.TextChoices):
+        PENDING_VALIDATION = "pending_validation"
+
+    id = UlidField(primary_key=True)
+    status = models.CharField(max_length=20, choices=Status, default=Status.PENDING_VALIDATION)
+    attribution_path = models.CharField(max_length=12, choices=Path)
+    verification_level = models.CharField(max_length=20, choices=Level)
+    session = models.ForeignKey(Session, models.PROTECT, related_name="conversions")
+    recommendation = models.ForeignKey(Recommendation, models.PROTECT, related_name="conversions")
+    agent = models.ForeignKey(Agent, models.PROTECT, related_name="conversions")
+    builder = models.ForeignKey(Builder, models.PROTECT, related_name="conversions")
+    merchant = models.ForeignKey(Merchant, models.PROTECT, related_name="conversions")
+    offer = models.ForeignKey(Offer, models.PROTECT, related_name="conversions")
+    code_sha256 = models.CharField(max_length=64)
+    order_reference = models.CharField(max_length=200)
+    transaction_value_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    commission_type = models.CharField(max_length=10)
+    commission_minor = models.BigIntegerField(help_text="After the path's multiplier.")
+    network_fee_minor = models.BigIntegerField()
+    builder_payout_minor = models.BigIntegerField()
+    validation_days = models.PositiveSmallIntegerField()
+    converted_at = models.DateTimeField()
+    recorded_at = models.DateTimeField(default=timezone.now)
+    validation_ends_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-recorded_at", "-id"]
+        constraints = [
+            # A session is one transaction (protocol, section 6): two payments never earn two commissions.
+            models.UniqueConstraint(fields=["session"], name="conversion_one_per_session"),
+            models.UniqueConstraint(fields=["merchant", "order_reference"], name="conversion_one_per_order"),
+            models.CheckConstraint(
+                condition=Q(commission_minor=models.F("network_fee_minor") + models.F("builder_payout_minor")),
+                name="conversion_split_adds_up",
+            ),
+            models.CheckConstraint(
+                condition=Q(network_fee_minor__gte=0)
+                & Q(builder_payout_minor__gte=0)
+                & Q(transaction_value_minor__gte=0)
+                & Q(transaction_value_minor__lte=MAX_MINOR),
+                name="conversion_amounts_are_not_negative",
+            ),
+            models.CheckConstraint(condition=Q(currency__in=list(EXPONENTS)), name="conversion_currency_is_known"),
+            models.CheckConstraint(condition=Q(status__in=["pending_validation"]), name="conversion_status_is_known"),
+        ]
+        indexes = [
+            # Each side pages through its own conversions, newest first.
+            models.Index(fields=["merchant", "-id"], name="conversion_of_merchant"),
+            models.Index(fields=["agent", "-id"], name="conversion_of_agent"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pk} ({major_text(self.transaction_value_minor, self.currency)} {self.currency})"
+
+
+class Evidence(AppendOnlyModel):
+    """An authenticated statement that a sale happened. The first makes the conversion, later ones attach to it."""
+
+    class Source(models.TextChoices):
+        PSP_EVENT = "psp_event"
+        MERCHANT_REPORT = "merchant_report"
+
+    id = UlidField(primary_key=True)
+    conversion = models.ForeignKey(Conversion, models.PROTECT, related_name="evidence")
+    merchant = models.ForeignKey(Merchant, models.PROTECT, related_name="+")
+    source = models.CharField(max_length=20, choices=Source)
+    level = models.CharField(max_length=20, choices=Level)
+    reference = models.CharField(max_length=200, help_text="The payment's id at the PSP, or the merchant's order reference.")
+    transaction_value_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    occurred_at = models.DateTimeField()
+    received_at = models.DateTimeField()
+    sha256 = models.CharField(max_length=64, help_text="Hex digest of the bytes that were received.")
+    details = models.JSONField(default=dict)
+
+    class Meta:
+        verbose_name_plural = "evidence"
+        constraints = [
+            # A payment or an order is attributed once, however often and by whomever it is told.
+            models.UniqueConstraint(fields=["merchant", "source", "reference"], name="evidence_attributed_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.reference}"

@@ -1,0 +1,143 @@
+"""Merchants' own reports of sales (protocol, section 1, POST /v1/conversions)."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import orjson
+from django.utils import timezone
+
+from ledger.conversions import Recorded, record_conversion
+from ledger.evidence import SaleEvidence
+from ledger.models import Evidence
+from ledger.models.conversion import Level, Path
+from merchants.models import Merchant
+from rako.core.errors import BadRequest, Conflict
+from rako.core.ids import is_id
+from rako.core.money import Money, from_wire
+from rako.core.wire import instant
+from sessions_app.models import Recommendation
+from sessions_app.recommend import RecommendationNotFound, SessionExpired, SessionNotFound
+
+# Clocks differ: a sale may be dated this far ahead of ours.
+CLOCK_SKEW = timedelta(minutes=5)
+
+
+class ReportConflict(Conflict):
+    code, message = "report_conflict", "This orderReference was already reported with other content"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a merchant says of a sale. `value` is a JSON number in major units of `currency` (the offer's if None)."""
+
+    session_id: str
+    order_reference: str
+    value: int | float
+    recommendation_id: str | None = None
+    currency: str | None = None
+    payment_reference: str | None = None
+    occurred_at: datetime | None = None
+    service_on: date | None = None
+
+
+def report_conversion(merchant: Merchant, report: Report) -> Recorded:
+    """Record a merchant's report, or attach it to the conversion that the payment made.
+
+    The same report again gives the same conversion. Raises BadRequest, SessionNotFound, RecommendationNotFound,
+    SessionExpired for a sale outside the session's window, ReportConflict, SessionConverted or OrderAttributed.
+    """
+    recommendation = _find_recommendation(merchant, report)
+    money = _money(report, recommendation.offer.currency)
+    content = _content(report, money)
+    earlier = _earlier(merchant, report.order_reference)
+    if earlier is not None:
+        if earlier.details != content:
+            raise ReportConflict()
+        return Recorded(earlier.conversion)
+    now = timezone.now()
+    occurred_at = report.occurred_at or now
+    _check_window(recommendation, occurred_at, now)
+    evidence = SaleEvidence(
+        source=Evidence.Source.MERCHANT_REPORT,
+        level=Level.MERCHANT_REPORTED,
+        path=Path.AAP_FLOW,
+        reference=report.order_reference,
+        order_reference=report.order_reference,
+        money=money,
+        occurred_at=occurred_at,
+        received_at=now,
+        sha256=hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest(),
+        service_on=report.service_on,
+        details=content,
+    )
+    recorded = record_conversion(recommendation, evidence)
+    if not recorded.made and not recorded.attached:  # a twin of this report was faster: is it really the same?
+        twin = _earlier(merchant, report.order_reference)
+        if twin is not None and twin.details != content:
+            raise ReportConflict()
+    return recorded
+
+
+def _find_recommendation(merchant: Merchant, report: Report) -> Recommendation:
+    """The recommendation of this merchant's offer that the sale belongs to: the named one, else the session's latest."""
+    if not is_id(report.session_id):
+        raise SessionNotFound()
+    rows = Recommendation.objects.filter(session=report.session_id, offer__merchant=merchant).select_related(
+        "session", "agent", "offer__merchant"
+    )
+    found = list(rows.order_by("-created_at", "-id"))
+    if not found:
+        raise SessionNotFound()
+    if report.recommendation_id is None:
+        converted = Evidence.objects.filter(merchant=merchant, conversion__session=report.session_id)
+        made_by = converted.values_list("conversion__recommendation", flat=True).first()
+        return next((row for row in found if row.pk == made_by), found[0])
+    named = [row for row in found if row.pk == report.recommendation_id]
+    if not named:
+        raise RecommendationNotFound()
+    return named[0]
+
+
+def _money(report: Report, offer_currency: str) -> Money:
+    currency = report.currency or offer_currency
+    if currency != offer_currency:
+        raise BadRequest(f"currency must be {offer_currency}, the offer's", code="invalid_field")
+    try:
+        return Money(from_wire(report.value, currency), currency)
+    except ValueError as error:
+        raise BadRequest(f"transactionValue {error}", code="invalid_field") from None
+
+
+def _check_window(recommendation: Recommendation, occurred_at: datetime, now: datetime) -> None:
+    if occurred_at > now + CLOCK_SKEW:
+        raise BadRequest("occurredAt lies in the future", code="invalid_field")
+    if occurred_at < recommendation.created_at - CLOCK_SKEW:
+        raise BadRequest("occurredAt lies before the recommendation", code="invalid_field")
+    if occurred_at >= recommendation.session.expires_at:
+        raise SessionExpired()
+
+
+def _content(report: Report, money: Money) -> dict[str, Any]:
+    """What makes two reports the same: everything the merchant stated."""
+    return {
+        "session_id": report.session_id,
+        "order_reference": report.order_reference,
+        "transaction_value_minor": money.amount_minor,
+        "currency": money.currency,
+        "recommendation_id": report.recommendation_id,
+        "payment_reference": report.payment_reference,
+        "occurred_at": None if report.occurred_at is None else instant(report.occurred_at),
+        "service_date": None if report.service_on is None else report.service_on.isoformat(),
+    }
+
+
+def _earlier(merchant: Merchant, order_reference: str) -> Evidence | None:
+    return (
+        Evidence.objects.filter(
+            merchant=merchant, source=Evidence.Source.MERCHANT_REPORT, reference=order_reference
+        )
+        .select_related("conversion")
+        .first()
+    )

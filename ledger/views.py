@@ -1,0 +1,126 @@
+"""Conversions, their evidence, and sessions with what came of them (protocol, section 1)."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from ledger import wire
+from ledger.models import Conversion
+from ledger.reports import Report, report_conversion
+from rako.core.api_views import AnyKeyView
+from rako.core.errors import BadRequest, Forbidden, NotFound
+from rako.core.ids import is_id
+from sessions_app.models import Recommendation, Session
+from sessions_app.recommend import SessionNotFound
+from sessions_app.wire import recommendation_wire, session_wire
+
+_PAGE = 50
+_LARGEST_PAGE = 100
+
+
+class ConversionNotFound(NotFound):
+    code, message = "conversion_not_found", "Conversion not found"
+
+
+def own_conversions(request: Request) -> QuerySet[Conversion]:
+    """The conversions that belong to the key's party: others do not exist for it."""
+    if request.auth == "merchant":
+        return Conversion.objects.filter(merchant=request.user.merchant_id)
+    return Conversion.objects.filter(agent=request.user.agent_id)
+
+
+class ConversionsView(AnyKeyView):
+    """GET and POST /v1/conversions"""
+
+    @extend_schema(
+        operation_id="listConversions",
+        summary="Your conversions, newest first",
+        parameters=[
+            OpenApiParameter("limit", int, description="50 unless told, at most 100."),
+            OpenApiParameter("cursor", str, description="`nextCursor` of the reply before."),
+        ],
+        responses=wire.ConversionsReply,
+    )
+    def get(self, request: Request) -> Response:
+        limit, cursor = _page(request)
+        rows = own_conversions(request).order_by("-id")
+        page = list((rows.filter(pk__lt=cursor) if cursor else rows)[: limit + 1])
+        more, page = len(page) > limit, page[:limit]
+        reply: dict[str, Any] = {"conversions": [wire.conversion_wire(row) for row in page], "count": len(page)}
+        return Response(reply | {"nextCursor": page[-1].pk} if more else reply)
+
+    @extend_schema(
+        operation_id="reportConversion",
+        summary="Report a sale (merchant)",
+        request=wire.ReportBody,
+        responses=wire.ReportReply,
+    )
+    def post(self, request: Request) -> Response:
+        if request.auth != "merchant":
+            raise Forbidden("This endpoint needs a merchant key")
+        asked = wire.ReportBody.read(request)
+        report = Report(value=asked.pop("transaction_value"), service_on=asked.pop("service_date", None), **asked)
+        recorded = report_conversion(request.user.merchant, report)
+        return Response(wire.report_wire(recorded.conversion, report.order_reference))
+
+
+class ConversionView(AnyKeyView):
+    """GET /v1/conversions/{id}"""
+
+    @extend_schema(operation_id="getConversion", summary="One conversion", responses=wire.ConversionReply)
+    def get(self, request: Request, conversion_id: str) -> Response:
+        return Response(wire.conversion_wire(_find(request, conversion_id)))
+
+
+class EvidenceView(AnyKeyView):
+    """GET /v1/conversions/{id}/evidence"""
+
+    @extend_schema(operation_id="getEvidence", summary="What proves a conversion", responses=wire.EvidenceReply(many=True))
+    def get(self, request: Request, conversion_id: str) -> Response:
+        conversion = _find(request, conversion_id)
+        rows = conversion.evidence.order_by("received_at", "id")
+        return Response({"conversionId": conversion.pk, "evidence": [wire.evidence_wire(row) for row in rows]})
+
+
+class SessionView(AnyKeyView):
+    """GET /v1/sessions/{id}: for the agent whole, for a merchant what concerns its own offers."""
+
+    @extend_schema(operation_id="getSession", summary="A session and what came of it", responses=dict)
+    def get(self, request: Request, session_id: str) -> Response:
+        session = Session.objects.filter(pk=session_id).first() if is_id(session_id) else None
+        is_agent = request.auth == "agent"
+        if session is None or (is_agent and session.agent_id != request.user.agent_id):
+            raise SessionNotFound()
+        recommendations = Recommendation.objects.filter(session=session).select_related("offer").order_by("id")
+        if not is_agent:
+            recommendations = recommendations.filter(offer__merchant=request.user.merchant_id)
+        shown = [recommendation_wire(row, with_context=is_agent) for row in recommendations]
+        if not shown and not is_agent:
+            raise SessionNotFound()
+        conversions = own_conversions(request).filter(session=session).order_by("id")
+        return Response(
+            {
+                "session": session_wire(session),
+                "recommendations": shown,
+                "conversions": [wire.conversion_wire(row) for row in conversions],
+            }
+        )
+
+
+def _find(request: Request, conversion_id: str) -> Conversion:
+    found = own_conversions(request).filter(pk=conversion_id).first() if is_id(conversion_id) else None
+    if found is None:
+        raise ConversionNotFound()
+    return found
+
+
+def _page(request: Request) -> tuple[int, str]:
+    text, cursor = request.query_params.get("limit") or str(_PAGE), request.query_params.get("cursor", "")
+    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= _LARGEST_PAGE):
+        raise BadRequest(f"limit must be a whole number from 1 to {_LARGEST_PAGE}", code="invalid_field")
+    if cursor and not is_id(cursor):
+        raise BadRequest("cursor is not one of ours", code="invalid_field")
+    return int(text), cursor

@@ -1,0 +1,139 @@
+"""Conversions and evidence as they appear on the wire (protocol, sections 1, 3 and 4)."""
+
+from datetime import date
+from typing import Any
+
+from rest_framework import serializers
+
+from ledger.models import Conversion, Evidence
+from rako.core.money import to_wire
+from rako.core.wire import InstantField, NumberField, TextField, WireSerializer, instant
+
+
+class _DateField(serializers.Field[Any, Any, Any, Any]):
+    """An ISO 8601 calendar date."""
+
+    def to_internal_value(self, data: Any) -> date:
+        try:
+            return date.fromisoformat(data)
+        except (TypeError, ValueError):
+            raise serializers.ValidationError("must be an ISO 8601 date") from None
+
+    def to_representation(self, value: date) -> str:
+        return value.isoformat()
+
+
+class ReportBody(WireSerializer):
+    """A merchant's report of a sale."""
+
+    required_together = ("session_id", "order_reference", "transaction_value")
+    session_id = TextField()
+    order_reference = TextField(max_length=200)
+    transaction_value = NumberField(help_text="Major units.")
+    recommendation_id = TextField(required=False)
+    currency = TextField(max_length=3, required=False)
+    payment_reference = TextField(max_length=200, required=False)
+    occurred_at = InstantField(required=False)
+    service_date = _DateField(required=False)
+
+
+class CommissionReply(WireSerializer):
+    amount = serializers.FloatField()
+    network_fee = serializers.FloatField()
+    builder_payout = serializers.FloatField()
+    type = serializers.ChoiceField(choices=["cpa", "percentage", "hybrid"])
+
+
+class ReportReply(WireSerializer):
+    conversion_id = serializers.CharField()
+    session_id = serializers.CharField()
+    order_reference = serializers.CharField()
+    transaction_value = serializers.FloatField()
+    commission = CommissionReply()
+    status = serializers.CharField()
+    validation_period_days = serializers.IntegerField()
+
+
+class ConversionReply(ReportReply):
+    recommendation_id = serializers.CharField()
+    offer_id = serializers.CharField()
+    merchant_id = serializers.CharField()
+    currency = serializers.CharField()
+    attribution_path = serializers.CharField()
+    verification_level = serializers.CharField()
+    conversion_path = serializers.CharField(required=False, help_text="`verified_payment` where a payment proved it.")
+    converted_at = InstantField()
+    recorded_at = InstantField()
+    validation_ends_at = InstantField(allow_null=True)
+
+
+class ConversionsReply(WireSerializer):
+    conversions = ConversionReply(many=True)
+    count = serializers.IntegerField()
+    next_cursor = serializers.CharField(required=False)
+
+
+class EvidenceReply(WireSerializer):
+    source = serializers.CharField()
+    level = serializers.CharField()
+    reference = serializers.CharField()
+    transaction_value = serializers.FloatField()
+    currency = serializers.CharField()
+    occurred_at = InstantField()
+    received_at = InstantField()
+    sha256 = serializers.CharField()
+
+
+def report_wire(conversion: Conversion, order_reference: str) -> dict[str, Any]:
+    """The reply to a report, under the merchant's own order reference."""
+    return {
+        "conversionId": conversion.pk,
+        "sessionId": conversion.session_id,
+        "orderReference": order_reference,
+        "transactionValue": to_wire(conversion.transaction_value_minor, conversion.currency),
+        "commission": {
+            "amount": to_wire(conversion.commission_minor, conversion.currency),
+            "networkFee": to_wire(conversion.network_fee_minor, conversion.currency),
+            "builderPayout": to_wire(conversion.builder_payout_minor, conversion.currency),
+            "type": conversion.commission_type,
+        },
+        "status": status_wire(conversion),
+        "validationPeriodDays": conversion.validation_days,
+    }
+
+
+def conversion_wire(conversion: Conversion) -> dict[str, Any]:
+    """A conversion as either party sees it."""
+    shown = report_wire(conversion, conversion.order_reference) | {
+        "recommendationId": conversion.recommendation_id,
+        "offerId": conversion.offer_id,
+        "merchantId": conversion.merchant_id,
+        "currency": conversion.currency,
+        "attributionPath": conversion.attribution_path,
+        "verificationLevel": conversion.verification_level,
+        "convertedAt": instant(conversion.converted_at),
+        "recordedAt": instant(conversion.recorded_at),
+        "validationEndsAt": None if conversion.validation_ends_at is None else instant(conversion.validation_ends_at),
+    }
+    if conversion.verification_level == "orchestrated":
+        shown["conversionPath"] = "verified_payment"  # for older readers (protocol, section 6)
+    return shown
+
+
+def status_wire(conversion: Conversion) -> str:
+    """The API says `pending` for pending_validation (protocol, section 3)."""
+    return "pending" if conversion.status == Conversion.Status.PENDING_VALIDATION else str(conversion.status)
+
+
+def evidence_wire(evidence: Evidence) -> dict[str, Any]:
+    """What proves a conversion; the bytes themselves stay with us, their hash does not."""
+    return {
+        "source": evidence.source,
+        "level": evidence.level,
+        "reference": evidence.reference,
+        "transactionValue": to_wire(evidence.transaction_value_minor, evidence.currency),
+        "currency": evidence.currency,
+        "occurredAt": instant(evidence.occurred_at),
+        "receivedAt": instant(evidence.received_at),
+        "sha256": evidence.sha256,
+    }

@@ -1,0 +1,95 @@
+"""Issues and verifies AAP Codes for offers (protocol, section 2)."""
+
+import time
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import OuterRef, Subquery, TextField
+from django.db.models.functions import Cast, JSONObject, Now
+
+from merchants import keyring
+from merchants.models import CommissionTerms, Offer
+from merchants.models.offer import wire_commission
+from rako.core import aap_code
+from rako.core.aap_code import Code, CodeTerms, InvalidCode
+from rako.core.errors import Gone
+from rako.core.money import to_wire
+
+# A code is the same for every agent, so one signature serves all searches for a while.
+REUSE_SECONDS = 300
+_REMEMBERED = 20_000
+_issued: dict[tuple[Any, ...], tuple[int, str]] = {}
+
+# What a code is made of; `commission` is the annotation below.
+CODE_FIELDS = ("id", "merchant_id", "provider", "name", "price_minor", "currency", "commission")
+
+
+class OfferUnavailable(Gone):
+    code, message = "offer_unavailable", "Offer no longer available"
+
+
+def current_terms() -> Subquery:
+    """For annotating offers: the commission terms in force now, as `{type, amount_minor, rate}`; null before any are."""
+    in_force = CommissionTerms.objects.filter(offer=OuterRef("pk"), effective_from__lte=Now())
+    # The rate travels as text: as a JSON number it would come back a float.
+    fields = JSONObject(type="type", amount_minor="amount_minor", rate=Cast("rate", TextField()))
+    return Subquery(in_force.order_by("-effective_from").values(terms=fields)[:1])
+
+
+def code_for(offer: dict[str, Any]) -> str:
+    """The code of an offer row with `CODE_FIELDS`. Raises OfferUnavailable without terms, NoSigningKey without a key."""
+    terms = offer["commission"]
+    if terms is None:
+        raise OfferUnavailable()
+    content = (*(offer[name] for name in CODE_FIELDS[:-1]), *terms.values())
+    now = int(time.time())
+    issued_at, text = _issued.get(content, (0, ""))
+    if not now - REUSE_SECONDS < issued_at <= now:
+        text = _issue(offer, terms, now)
+        if len(_issued) >= _REMEMBERED:
+            _issued.clear()
+        _issued[content] = (now, text)
+    return text
+
+
+def forget() -> None:
+    """Drop the codes this process remembers."""
+    _issued.clear()
+
+
+def _issue(offer: dict[str, Any], terms: dict[str, Any], now: int) -> str:
+    currency = offer["currency"]
+    rate = None if terms["rate"] is None else Decimal(terms["rate"])
+    content = CodeTerms(
+        offer_id=offer["id"],
+        merchant_id=offer["merchant_id"],
+        provider=offer["provider"],
+        product=offer["name"],
+        price=to_wire(offer["price_minor"], currency),
+        currency=currency,
+        commission=wire_commission(terms["type"], terms["amount_minor"], rate, currency),
+    )
+    key = keyring.private_key_for(keyring.to_datetime(now))
+    return aap_code.issue(content, key, issued_at=now)
+
+
+def issue_for(offer_id: str) -> Code:
+    """A code for an offer by its id. Raises Offer.DoesNotExist or OfferUnavailable."""
+    offer = Offer.objects.annotate(commission=current_terms()).values(*CODE_FIELDS, "status", "merchant__status").get(pk=offer_id)
+    if (offer["status"], offer["merchant__status"]) != ("active", "active"):
+        raise OfferUnavailable()
+    return aap_code.decode(code_for(offer))
+
+
+def verify(text: str, *, at: datetime) -> Code:
+    """The decoded code if its signature holds under the key of its `iat` and `at` lies in its life; else InvalidCode."""
+    code = aap_code.decode(text)
+    try:
+        key = keyring.public_key_for(keyring.to_datetime(code.payload["iat"]))
+    except (ValueError, OverflowError, OSError):
+        key = None
+    if key is None:
+        raise InvalidCode("no key was published for its time")
+    aap_code.check(code, key.key, at=int(at.timestamp()))
+    return code

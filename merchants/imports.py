@@ -1,0 +1,171 @@
+"""Importing offers from CSV: one row, one offer, one result; a bad row spoils no other, repeating changes nothing."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ValidationError
+from django.db import DatabaseError, transaction
+from django.utils import timezone
+
+from merchants.models import CommissionTerms, Merchant, Offer
+from merchants.models.merchant import check_host
+from merchants.models.offer import check_terms
+from merchants.verticals import VERTICALS, parse_criterion
+from rako.core.errors import BadRequest
+from rako.core.money import from_text
+
+REQUIRED = ("merchant", "merchant_url", "vertical", "provider", "name", "price", "commission_type", "commission_value", "url")
+OPTIONAL = ("currency", "intro_price", "intro_months", "commission_min", "status")
+CRITERIA = "criteria."
+_LONGEST_CELL = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class RowResult:
+    """What became of a row. `outcome`: created, updated, unchanged or refused; `detail` says why it was refused."""
+
+    line: int
+    outcome: str
+    offer: str
+    detail: str = ""
+
+
+class BadFile(Exception):
+    """The file as a whole cannot be read: not UTF-8, not CSV, or columns are missing or unknown."""
+
+
+def read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """The rows with their line numbers, cells stripped. Raises BadFile."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            _check_header(reader.fieldnames or [])
+            return [(reader.line_num, _clean(row)) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadFile(f"not a UTF-8 CSV file: {error}") from None
+
+
+def import_rows(rows: list[tuple[int, dict[str, str]]]) -> Iterator[RowResult]:
+    """Import rows one by one, each in a transaction of its own."""
+    for line, row in rows:
+        label = f"{row.get('provider', '')} {row.get('name', '')}".strip()
+        try:
+            with transaction.atomic():
+                yield RowResult(line, _import(row), label)
+        except ValidationError as error:
+            yield RowResult(line, "refused", label, "; ".join(error.messages))
+        except (BadRequest, ValueError) as error:
+            yield RowResult(line, "refused", label, str(error))
+        except DatabaseError as error:
+            yield RowResult(line, "refused", label, str(error).partition("\n")[0])
+
+
+def _check_header(names: Any) -> None:
+    if missing := [name for name in REQUIRED if name not in names]:
+        raise BadFile(f"columns are missing: {', '.join(missing)}")
+    known = {CRITERIA + key for vertical in VERTICALS.values() for key in vertical.criteria}
+    if unknown := [str(name) for name in names if name not in {*REQUIRED, *OPTIONAL, *known}]:
+        raise BadFile(f"columns are unknown: {', '.join(unknown)}")
+
+
+def _clean(row: dict[Any, Any]) -> dict[str, str]:
+    if None in row or None in row.values():
+        return {"_shape": "the row has more or fewer cells than the header"}
+    return {name: value.strip() for name, value in row.items()}
+
+
+def _import(row: dict[str, str]) -> str:
+    _check_cells(row)
+    merchant = _merchant(row)
+    fields = _offer_fields(row)
+    found = Offer.objects.filter(merchant=merchant, provider=row["provider"], name=row["name"]).first()
+    offer = found or Offer(merchant=merchant, provider=row["provider"], name=row["name"])
+    changed = found is None or any(getattr(offer, name) != value for name, value in fields.items())
+    if changed:
+        for name, value in fields.items():
+            setattr(offer, name, value)
+        offer.full_clean()
+        offer.save()
+    new_terms = _set_terms(offer, row)
+    return "created" if found is None else "updated" if changed or new_terms else "unchanged"
+
+
+def _check_cells(row: dict[str, str]) -> None:
+    if "_shape" in row:
+        raise BadRequest(row["_shape"])
+    for name, value in row.items():
+        if len(value) > _LONGEST_CELL or "\x00" in value:
+            raise BadRequest(f"{name} is too long or holds a NUL character")
+    if empty := [name for name in REQUIRED if not row[name]]:
+        raise BadRequest(f"{empty[0]} is empty")
+    if row["vertical"] not in VERTICALS:
+        raise BadRequest(f"vertical must be one of {', '.join(VERTICALS)}")
+
+
+def _merchant(row: dict[str, str]) -> Merchant:
+    """The merchant by name, made if new; the row's host is registered with it."""
+    host = urlsplit(row["merchant_url"]).hostname or ""
+    check_host(host)
+    merchant, made = Merchant.objects.get_or_create(name=row["merchant"], defaults={"hosts": [host]})
+    if not made and host not in merchant.hosts:
+        raise BadRequest(f"{host} is not a registered host of {merchant}")
+    return merchant
+
+
+def _offer_fields(row: dict[str, str]) -> dict[str, Any]:
+    currency = row.get("currency") or "GBP"
+    criteria = {
+        name.removeprefix(CRITERIA): parse_criterion(row["vertical"], name.removeprefix(CRITERIA), value)
+        for name, value in row.items()
+        if name.startswith(CRITERIA) and value
+    }
+    return {
+        "vertical": row["vertical"],
+        "price_minor": _money(row, "price", currency),
+        "currency": currency,
+        "intro_price_minor": _money(row, "intro_price", currency) if row.get("intro_price") else None,
+        "intro_months": int(row["intro_months"]) if row.get("intro_months") else None,
+        "criteria": criteria,
+        "url": row["url"],
+        "status": row.get("status") or Offer.Status.ACTIVE,
+    }
+
+
+def _money(row: dict[str, str], name: str, currency: str) -> int:
+    try:
+        return from_text(row[name], currency)
+    except ValueError as error:
+        raise BadRequest(f"{name} {error}") from None
+
+
+def _set_terms(offer: Offer, row: dict[str, str]) -> bool:
+    """Put the row's commission terms in force from now unless they already are."""
+    kind = row["commission_type"]
+    if kind not in CommissionTerms.Type.values:
+        raise BadRequest(f"commission_type must be one of {', '.join(CommissionTerms.Type.values)}")
+    amount_cell = {"cpa": "commission_value", "hybrid": "commission_min"}.get(kind)
+    if amount_cell and not row.get(amount_cell):
+        raise BadRequest(f"{amount_cell} is empty")
+    amount = _money(row, amount_cell, offer.currency) if amount_cell else None
+    rate = None if kind == "cpa" else _rate(row["commission_value"])
+    check_terms(offer.vertical, kind, amount, rate)
+    current = offer.terms.filter(effective_from__lte=timezone.now()).order_by("-effective_from").first()
+    if current and (current.type, current.amount_minor, current.rate) == (kind, amount, rate):
+        return False
+    CommissionTerms.objects.create(offer=offer, type=kind, amount_minor=amount, rate=rate)
+    return True
+
+
+def _rate(text: str) -> Decimal:
+    try:
+        rate = Decimal(text)
+    except InvalidOperation:
+        raise BadRequest("commission_value must be a number") from None
+    if not rate.is_finite() or rate != round(rate, 3):
+        raise BadRequest("commission_value must have at most three decimal places")
+    return rate

@@ -1,0 +1,171 @@
+"""The keys that sign AAP Codes: private ones from the environment or 0600 files, public ones in the database.
+
+A code's `iat` selects its key. A process reads the public set at most every `_REFRESH` seconds, and a rotation
+takes effect only after `LEAD`, so that no process issues or judges codes by an outdated set.
+"""
+
+import base64
+import binascii
+import hashlib
+import os
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from merchants.models import SigningKey
+from rako.core.errors import Unavailable
+
+LEAD = timedelta(seconds=60)
+_REFRESH = 30.0
+
+
+class NoSigningKey(Unavailable):
+    code, message = "signing_key_unavailable", "AAP Codes cannot be issued at the moment"
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """One published key with the time it is good for (`valid_to` None: until further notice)."""
+
+    key_id: str
+    pem: str
+    valid_from: datetime
+    valid_to: datetime | None
+    key: Ed25519PublicKey
+
+    def covers(self, moment: datetime) -> bool:
+        return self.valid_from <= moment and (self.valid_to is None or moment < self.valid_to)
+
+
+class _Cache:
+    """What this process knows: the public set with its age, and private keys by id."""
+
+    public: tuple[PublicKey, ...] = ()
+    read_at = float("-inf")
+    private: dict[str, Ed25519PrivateKey] = {}  # noqa: RUF012  # one per process on purpose
+
+
+def published() -> tuple[PublicKey, ...]:
+    """All public keys, newest first. In sandbox mode the first one is made on first use."""
+    if time.monotonic() - _Cache.read_at > _REFRESH:
+        forget()
+        rows = list(SigningKey.objects.all()) or [_first_key()]
+        _Cache.public = tuple(_public(row) for row in rows)
+        _Cache.read_at = time.monotonic()
+    return _Cache.public
+
+
+def forget() -> None:
+    """Drop what this process remembers; the next use reads anew."""
+    _Cache.public, _Cache.read_at, _Cache.private = (), float("-inf"), {}
+
+
+def public_key_for(moment: datetime) -> PublicKey | None:
+    """The key that answers for codes issued at a moment."""
+    return next((key for key in published() if key.covers(moment)), None)
+
+
+def private_key_for(moment: datetime) -> Ed25519PrivateKey:
+    """The key to sign with at a moment. Raises NoSigningKey."""
+    public = public_key_for(moment)
+    if public is None:
+        raise NoSigningKey()
+    if public.key_id not in _Cache.private:
+        _Cache.private[public.key_id] = _load_private(public.key_id)
+    return _Cache.private[public.key_id]
+
+
+def rotate() -> SigningKey:
+    """Publish a new key that signs from `LEAD` on. The private part is the newest unpublished one of the environment,
+    or, where the environment has none, a new 0600 file. Raises ImproperlyConfigured if the environment offers nothing new.
+    """
+    known = set(SigningKey.objects.values_list("key_id", flat=True))
+    fresh = [key for key in _environment_keys() if key_id_of(key.public_key()) not in known]
+    if settings.RAKO_SIGNING_KEYS and not fresh:
+        raise ImproperlyConfigured("RAKO_SIGNING_KEYS holds no key that is not published yet: put a new one first")
+    key = fresh[0] if fresh else _write_new_key()
+    starts = timezone.now() + LEAD if known else timezone.now().replace(microsecond=0)
+    with transaction.atomic():
+        SigningKey.objects.filter(valid_to=None).update(valid_to=starts)
+        row = _publish(key, starts)
+    forget()
+    return row
+
+
+def key_id_of(key: Ed25519PublicKey) -> str:
+    """The first 16 hex digits of the SHA-256 over the key's SPKI DER."""
+    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(der).hexdigest()[:16]
+
+
+def _publish(key: Ed25519PrivateKey, starts: datetime) -> SigningKey:
+    public = key.public_key()
+    pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return SigningKey.objects.create(key_id=key_id_of(public), public_key=pem.decode(), valid_from=starts)
+
+
+def _first_key() -> SigningKey:
+    if settings.RAKO_MODE == "live" and not settings.RAKO_SIGNING_KEYS:
+        raise NoSigningKey()
+    try:
+        with transaction.atomic():
+            return rotate()
+    except IntegrityError:  # another process made the first key at the same moment
+        return SigningKey.objects.get(valid_to=None)
+
+
+def _public(row: SigningKey) -> PublicKey:
+    key = serialization.load_pem_public_key(row.public_key.encode())
+    assert isinstance(key, Ed25519PublicKey), "only Ed25519 keys are ever published"
+    return PublicKey(row.key_id, row.public_key, row.valid_from, row.valid_to, key)
+
+
+def check_environment() -> None:
+    """Raises ImproperlyConfigured if the environment's private keys are malformed."""
+    _environment_keys()
+
+
+def _environment_keys() -> list[Ed25519PrivateKey]:
+    try:
+        seeds = [base64.b64decode(text, validate=True) for text in settings.RAKO_SIGNING_KEYS]
+        return [Ed25519PrivateKey.from_private_bytes(seed) for seed in seeds]
+    except (binascii.Error, ValueError):
+        raise ImproperlyConfigured("RAKO_SIGNING_KEYS is malformed: base64 of 32-byte Ed25519 seeds is expected") from None
+
+
+def _load_private(key_id: str) -> Ed25519PrivateKey:
+    for key in _environment_keys():
+        if key_id_of(key.public_key()) == key_id:
+            return key
+    path = settings.RAKO_DATA_DIR / "keys" / f"aap_code_{key_id}.pem"
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except OSError:
+        raise NoSigningKey() from None
+    assert isinstance(key, Ed25519PrivateKey), "only Ed25519 keys are ever written"
+    return key
+
+
+def _write_new_key() -> Ed25519PrivateKey:
+    key = Ed25519PrivateKey.generate()
+    folder = settings.RAKO_DATA_DIR / "keys"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path = folder / f"aap_code_{key_id_of(key.public_key())}.pem"
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(pem)
+    return key
+
+
+def to_datetime(unix_seconds: int) -> datetime:
+    """Unix seconds as a UTC time. Raises ValueError or OverflowError for absurd ones."""
+    return datetime.fromtimestamp(unix_seconds, UTC)

@@ -1,0 +1,8 @@
+"""The registry: who sells what, on which terms, through which payment processor."""
+
+from merchants.models.connection import Connection
+from merchants.models.merchant import Merchant, MerchantKey
+from merchants.models.offer import CommissionTerms, Offer
+from merchants.models.signing_key import SigningKey
+
+__all__ = ["CommissionTerms", "Connection", "Merchant", "MerchantKey", "Offer", "SigningKey"]

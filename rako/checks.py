@@ -1,0 +1,70 @@
+"""System checks: what must hold before Rako serves live traffic. The sandbox may keep its published defaults."""
+
+from typing import Any
+
+from cryptography.fernet import Fernet
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError
+
+from rako.core.api_keys import digest
+from rako.demo_keys import DEMO_KEYS
+from sessions_app.models import AgentKey
+from merchants import keyring
+from merchants.models import MerchantKey
+
+
+@register(Tags.security)
+def check_configuration(**options: Any) -> list[CheckMessage]:
+    """Malformed keys in any mode (E005, E006), and in live mode whatever is default or unsafe (E001 to E004)."""
+    return _malformed() + (_unsafe() if settings.RAKO_MODE == "live" else [])
+
+
+def _malformed() -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    try:
+        keyring.check_environment()
+    except ImproperlyConfigured as error:
+        found.append(Error(str(error), id="rako.E005"))
+    try:
+        [Fernet(key) for key in settings.RAKO_CREDENTIAL_KEYS]
+    except ValueError:
+        found.append(Error("RAKO_CREDENTIAL_KEYS is malformed: Fernet keys are expected", id="rako.E006"))
+    if not settings.RAKO_CREDENTIAL_KEYS:
+        found.append(Error("RAKO_CREDENTIAL_KEYS is empty: one key at least is needed", id="rako.E006"))
+    return found
+
+
+def _unsafe() -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    if settings.SECRET_KEY == settings.SANDBOX_SECRET_KEY or len(settings.SECRET_KEY) < 50:
+        found.append(Error("RAKO_SECRET_KEY must be set to 50 random characters or more", id="rako.E001"))
+    if settings.SANDBOX_CREDENTIAL_KEY in settings.RAKO_CREDENTIAL_KEYS:
+        found.append(Error("RAKO_CREDENTIAL_KEYS must not hold the published sandbox key", id="rako.E002"))
+    if not settings.RAKO_SIGNING_KEYS and not any((settings.RAKO_DATA_DIR / "keys").glob("aap_code_*.pem")):
+        found.append(Error("RAKO_SIGNING_KEYS must hold the AAP Code signing key", id="rako.E003"))
+    if not settings.RAKO_BASE_URL.startswith("https://"):
+        found.append(Error("RAKO_BASE_URL must be an https address", id="rako.E004"))
+    return found
+
+
+@register(Tags.database)
+def check_demo_keys(databases: list[str] | None = None, **options: Any) -> list[CheckMessage]:
+    """Published demo keys must not open a live system (E007)."""
+    if settings.RAKO_MODE != "live" or not databases:
+        return []
+    digests = [digest(key) for key in DEMO_KEYS.values()]
+    try:
+        usable = any(keys.objects.usable().filter(digest__in=digests).exists() for keys in (AgentKey, MerchantKey))
+    except DatabaseError as error:
+        return [Warning(f"The demo keys could not be looked for: {error.__class__.__name__}", id="rako.W001")]
+    return [Error("The published demo keys are usable: revoke them", id="rako.E007")] if usable else []
+
+
+def refuse_unsafe_start() -> None:
+    """Raises ImproperlyConfigured with every error of the checks above, for servers that run no checks of their own."""
+    problems = check_configuration() + check_demo_keys(databases=["default"])
+    errors = [f"{problem.id}: {problem.msg}" for problem in problems if problem.is_serious()]
+    if errors:
+        raise ImproperlyConfigured("; ".join(errors))

@@ -1,0 +1,74 @@
+"""Base views of the API: who may call, by which kind of key (protocol, section 0)."""
+
+from typing import Any, ClassVar
+
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from rako.core.api_keys import LONGEST, PREFIX, ApiKey, kinds
+from rako.core.errors import Forbidden, Unauthorized
+
+
+class KeyAuthentication(BaseAuthentication):
+    """`Authorization: Bearer aap_…` or `?api_key=aap_…`; the header wins.
+
+    A view names the kinds it takes in `key_kinds`. Unknown key: 401. A valid key of another kind: 403.
+    """
+
+    def authenticate(self, request: Request) -> tuple[ApiKey, str]:
+        view: Any = request.parser_context["view"]
+        wanted: tuple[str, ...] = view.key_kinds
+        key = presented_key(request)
+        for kind in sorted(kinds(), key=lambda kind: kind not in wanted):
+            if (found := kinds()[kind].find(key)) is not None:
+                if kind not in wanted:
+                    raise Forbidden(f"This endpoint needs {' or '.join(_with_article(name) for name in wanted)} key")
+                return found, kind
+        raise Unauthorized()
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+def _with_article(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+
+
+def presented_key(request: Request) -> str:
+    """The key a request carries. Raises Unauthorized if it carries none that could be one."""
+    scheme, _, value = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    key = value.strip() if scheme else request.query_params.get("api_key", "")
+    if scheme and scheme.lower() != "bearer":
+        raise Unauthorized()
+    if not key.startswith(PREFIX) or len(key) > LONGEST or not key.isascii():
+        raise Unauthorized()
+    return str(key)
+
+
+class _KeyedView(APIView):
+    authentication_classes: ClassVar[Any] = (KeyAuthentication,)
+
+
+class AgentView(_KeyedView):
+    """An endpoint for agents: `request.user` is the AgentKey."""
+
+    key_kinds: ClassVar[tuple[str, ...]] = ("agent",)
+
+
+class MerchantView(_KeyedView):
+    """An endpoint for merchants: `request.user` is the MerchantKey."""
+
+    key_kinds: ClassVar[tuple[str, ...]] = ("merchant",)
+
+
+class AnyKeyView(_KeyedView):
+    """An endpoint for agents and merchants; `request.auth` says which kind of key came."""
+
+    key_kinds: ClassVar[tuple[str, ...]] = ("agent", "merchant")
+
+
+class PublicView(APIView):
+    """An endpoint without a key; a key that is sent is ignored."""
+
+    authentication_classes: ClassVar[Any] = ()

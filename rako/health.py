@@ -1,0 +1,48 @@
+"""Whether the service is up, and whether it is ready (protocol, section 1)."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from procrastinate.contrib.django.models import ProcrastinateWorker
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from rako.core.api_views import PublicView
+
+_WORKER_SILENCE = timedelta(seconds=60)
+
+
+class HealthView(PublicView):
+    """GET /health: the process answers. Touches nothing else."""
+
+    @extend_schema(operation_id="health", summary="Liveness", responses=dict, auth=[])
+    def get(self, request: Request) -> Response:
+        return Response({"status": "ok", "version": settings.RAKO_VERSION, "protocol": "AAP"})
+
+
+class ReadyView(PublicView):
+    """GET /health/ready: 200 when the database answers and a worker is alive, else 503 naming what is not."""
+
+    @extend_schema(operation_id="ready", summary="Readiness", responses=dict, auth=[])
+    def get(self, request: Request) -> Response:
+        parts = _parts()
+        ready = all(state == "ok" for state in parts.values())
+        body: dict[str, Any] = {"status": "ok" if ready else "unavailable", **parts}
+        if ready:
+            return Response(body)
+        failed = ", ".join(name for name, state in parts.items() if state != "ok")
+        return Response({"error": f"Not ready: {failed}"}, status=503, headers={"X-Error-Code": "not_ready"})
+
+
+def _parts() -> dict[str, str]:
+    try:
+        connection.ensure_connection()
+        seen = timezone.now() - _WORKER_SILENCE
+        worker = ProcrastinateWorker.objects.filter(last_heartbeat__gt=seen).exists()
+    except DatabaseError:
+        return {"database": "unavailable", "worker": "unknown"}
+    return {"database": "ok", "worker": "ok" if worker else "missing"}

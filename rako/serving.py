@@ -1,0 +1,114 @@
+"""Runs web and worker as children of one process, and lets neither outlive it."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+ROOT = Path(__file__).resolve().parent.parent
+HOST = "127.0.0.1"
+_START_SECONDS = 60
+_STOP_SECONDS = 15
+
+
+class ServerFailed(Exception):
+    """A child did not start, or ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running web server with its worker."""
+
+    base_url: str
+    processes: dict[str, subprocess.Popen[bytes]]
+
+    def ended(self) -> str | None:
+        """The name of a child that has ended."""
+        return next((name for name, process in self.processes.items() if process.poll() is not None), None)
+
+
+@contextlib.contextmanager
+def serving(port: int | None = None, *, workers: int = 2, log: Path | None = None, **environment: str) -> Iterator[Server]:
+    """Serve on a port (a free one unless told) of the loopback address; both children are gone afterwards.
+
+    `log` takes what the children print; without it they share our output. Raises ServerFailed.
+    """
+    port = port or free_port()
+    base_url = f"http://{HOST}:{port}"
+    child_environment = os.environ | {"RAKO_BASE_URL": base_url, "RAKO_LINK_BASE": base_url} | environment
+    out = log.open("ab") if log else None
+    server = Server(base_url, {})
+    try:
+        for name, command in _commands(port, workers).items():
+            server.processes[name] = subprocess.Popen(  # noqa: S603  # our own commands, no shell
+                command,
+                cwd=ROOT,
+                env=child_environment,
+                stdout=out,
+                stderr=subprocess.STDOUT if out else None,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C reaches us alone; we end the children in order
+                preexec_fn=_die_with_parent,  # noqa: PLW1509  # nothing else runs in this process's threads
+            )
+        _wait_until_ready(server)
+        yield server
+    finally:
+        _stop(server)
+        if out:
+            out.close()
+
+
+def free_port() -> int:
+    """A port nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _commands(port: int, workers: int) -> dict[str, list[str]]:
+    web = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", HOST, "--port", str(port)]
+    # Its access log would print query strings, and `?api_key=` with them: rako.access has a line without.
+    web += ["--workers", str(workers), "--blocking-threads", "8", "--log-level", "warning", "--no-access-log"]
+    web += ["--no-ws", "--respawn-failed-workers", "rako.wsgi:application"]
+    return {"web": web, "worker": [sys.executable, "manage.py", "worker"]}
+
+
+def _die_with_parent() -> None:
+    """On Linux the kernel tells the child when we are gone, even if we were killed."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+def _wait_until_ready(server: Server) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if name := server.ended():
+            raise ServerFailed(f"the {name} process ended while starting")
+        with contextlib.suppress(requests.RequestException):
+            if requests.get(f"{server.base_url}/health/ready", timeout=2).status_code == requests.codes.ok:
+                return
+        time.sleep(0.1)
+    raise ServerFailed(f"not ready after {_START_SECONDS} seconds")
+
+
+def _stop(server: Server) -> None:
+    for process in server.processes.values():
+        if process.poll() is None:
+            process.terminate()
+    deadline = time.monotonic() + _STOP_SECONDS
+    for process in server.processes.values():
+        try:
+            process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

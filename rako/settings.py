@@ -1,0 +1,163 @@
+"""Django settings. Everything that differs between deployments comes from the environment: see .env.example."""
+
+from pathlib import Path
+
+import environ
+
+from rako.core import embedded_postgres
+from rako.core.env import base_url, load_env_file, one_of, setting, whole_number, words
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+load_env_file(BASE_DIR / ".env")
+
+RAKO_VERSION = "0.1.0"
+RAKO_MODE = setting("RAKO_MODE", one_of("sandbox", "live"), "sandbox")
+RAKO_DATA_DIR = (BASE_DIR / setting("RAKO_DATA_DIR", Path, ".rako")).resolve()
+
+# Defaults that only the sandbox may keep; rako.checks refuses to start live with them.
+SANDBOX_SECRET_KEY = "sandbox-only-secret-key-that-is-published-with-the-source"  # noqa: S105
+SANDBOX_CREDENTIAL_KEY = "c2FuZGJveC1vbmx5LXB1Ymxpc2hlZC1rZXktMzItYj0="
+
+SECRET_KEY = setting("RAKO_SECRET_KEY", str, SANDBOX_SECRET_KEY)
+RAKO_CREDENTIAL_KEYS = setting("RAKO_CREDENTIAL_KEYS", words, SANDBOX_CREDENTIAL_KEY)
+RAKO_SIGNING_KEYS = setting("RAKO_SIGNING_KEYS", words, "")
+
+RAKO_BASE_URL = setting("RAKO_BASE_URL", base_url, "http://127.0.0.1:3456")
+RAKO_LINK_BASE = setting("RAKO_LINK_BASE", base_url, RAKO_BASE_URL)
+RAKO_CHECKOUT_BACKEND = setting("RAKO_CHECKOUT_BACKEND", one_of("orchestrated", "direct"), "orchestrated")
+RAKO_REQUIRE_AUTHORIZATION = setting("RAKO_REQUIRE_AUTHORIZATION", one_of("yes", "no"), "no") == "yes"
+RAKO_MAX_BODY_BYTES = setting("RAKO_MAX_BODY_BYTES", whole_number(1024, 16_777_216), "262144")
+RAKO_SANDBOX_DELAY_SECONDS = setting("RAKO_SANDBOX_DELAY_SECONDS", whole_number(0, 86_400), "10")
+
+DEBUG = False
+ALLOWED_HOSTS = setting("RAKO_ALLOWED_HOSTS", words, "127.0.0.1,localhost,[::1]")
+CSRF_TRUSTED_ORIGINS = [RAKO_BASE_URL]
+DATA_UPLOAD_MAX_MEMORY_SIZE = RAKO_MAX_BODY_BYTES
+APPEND_SLASH = False
+ROOT_URLCONF = "rako.urls"
+WSGI_APPLICATION = "rako.wsgi.application"
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "procrastinate.contrib.django",
+    "rako",
+    "merchants",
+    "sessions_app",
+    "ledger",
+    "checkout",
+    "checkout.connectors.sandbox",
+]
+
+# Sessions, messages and CSRF cost queries and serve only pages that people see: rako.urls adds nothing of
+# theirs to /v1, and none of these touches the database unless a page asks for the user or the session.
+MIDDLEWARE = [
+    "rako.core.requests.request_ids",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+_pool_size = setting("RAKO_DB_POOL_SIZE", whole_number(0, 200), "8")
+_database_url = setting("DATABASE_URL", str, "")
+if _database_url:
+    _database = environ.Env.db_url_config(_database_url)
+    if _database.get("ENGINE") != "django.db.backends.postgresql":
+        from django.core.exceptions import ImproperlyConfigured
+
+        raise ImproperlyConfigured("DATABASE_URL is malformed: a postgres:// address is expected")
+else:
+    _database = {
+        "ENGINE": "rako.core.postgres_backend",
+        "NAME": "rako",
+        "USER": "rako",
+        "HOST": str(embedded_postgres.socket_dir(RAKO_DATA_DIR)),
+    }
+_database["OPTIONS"] = _database.get("OPTIONS", {}) | (
+    # Threads wait for a connection rather than open more than the server allows.
+    {"pool": {"min_size": 0, "max_size": _pool_size, "timeout": 10}} if _pool_size else {}
+)
+DATABASES = {"default": _database}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = RAKO_DATA_DIR / "static"
+WHITENOISE_USE_FINDERS = True
+
+_secure = RAKO_BASE_URL.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _secure
+SECURE_HSTS_SECONDS = 31_536_000 if _secure else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _secure else None
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_PARSER_CLASSES": ["rako.core.wire.JsonParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rako.core.wire.JsonRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "rako.core.wire.JsonOnly",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "rako.core.errors.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+    "UNAUTHENTICATED_TOKEN": None,
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Rako: Agent Attribution Protocol v1",
+    "VERSION": RAKO_VERSION,
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": setting("RAKO_LOG_LEVEL", one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")},
+    "loggers": {
+        # Refusals are answers, not faults; each already has its line in rako.access.
+        "django.request": {"level": "ERROR"},
+        "django.security": {"level": "ERROR"},
+        "procrastinate": {"level": "WARNING"},
+    },
+}

@@ -1,0 +1,46 @@
+"""Every address of the service. No trailing slashes, no redirects: the official client follows none."""
+
+from django.conf import settings
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from checkout.views import CheckoutView, PurchaseView, receive_webhook, returned
+from ledger.views import ConversionsView, ConversionView, EvidenceView, SessionView
+from merchants.views import IssueView, JwksView, PublicKeyView, VerifyView
+from rako.health import HealthView, ReadyView
+from rako.home import home
+from sessions_app.views import OffersView, RecommendView, RequirementsView, follow_link
+
+urlpatterns = [
+    path("", home),
+    path("health", HealthView.as_view()),
+    path("health/ready", ReadyView.as_view()),
+    path("v1/offers", OffersView.as_view()),
+    path("v1/offers/<str:offer_id>/requirements", RequirementsView.as_view()),
+    path("v1/recommend", RecommendView.as_view()),
+    path("v1/checkout", CheckoutView.as_view()),
+    path("v1/purchase", PurchaseView.as_view()),
+    path("v1/sessions/<str:session_id>", SessionView.as_view()),
+    path("v1/conversions", ConversionsView.as_view()),
+    path("v1/conversions/<str:conversion_id>", ConversionView.as_view()),
+    path("v1/conversions/<str:conversion_id>/evidence", EvidenceView.as_view()),
+    path("v1/codes/issue", IssueView.as_view()),
+    path("v1/codes/verify", VerifyView.as_view()),
+    path("v1/codes/public-key", PublicKeyView.as_view()),
+    path(".well-known/jwks.json", JwksView.as_view()),
+    path("v1/webhooks/<str:kind>/<str:connection_id>", receive_webhook),
+    path("r/<str:recommendation_id>", follow_link),
+    path("checkout/<str:transaction_id>/done", returned, {"outcome": "done"}),
+    path("checkout/<str:transaction_id>/cancelled", returned, {"outcome": "cancelled"}),
+    path("openapi.json", SpectacularAPIView.as_view(), name="schema"),
+    path("docs", SpectacularSwaggerView.as_view(url_name="schema")),
+    path("admin/", admin.site.urls),
+]
+if settings.RAKO_MODE == "sandbox":
+    urlpatterns.append(path("sandbox/", include("checkout.connectors.sandbox.urls")))
+
+handler400 = "rako.core.errors.bad_request"
+handler403 = "rako.core.errors.forbidden"
+handler404 = "rako.core.errors.not_found"
+handler500 = "rako.core.errors.server_error"

@@ -1,0 +1,56 @@
+"""The public link of a recommendation: where it leads, and the log of who followed it."""
+
+import hashlib
+import hmac
+import re
+import time
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from django.conf import settings
+
+from rako.core.errors import NotFound
+from rako.core.ids import is_id
+from sessions_app.models import Click, Recommendation
+
+SLOT_SECONDS = 600
+COOKIE = "aap_ref"
+COOKIE_SECONDS = 30 * 24 * 3600
+_BOT = re.compile(r"bot|crawl|spider|slurp|preview|fetch|curl|wget|python|httpx|headless|monitor|scan", re.IGNORECASE)
+
+
+def find_link(recommendation_id: str) -> Recommendation:
+    """The recommendation behind a link, with offer and merchant. Raises NotFound."""
+    found = (
+        Recommendation.objects.select_related("offer__merchant").filter(pk=recommendation_id).first()
+        if is_id(recommendation_id)
+        else None
+    )
+    # The registry is checked at import and in the form; checked again here, because a host may be struck off later.
+    if found is None or not found.offer.merchant.serves(found.offer.url):
+        raise NotFound()
+    return found
+
+
+def landing_url(recommendation: Recommendation) -> str:
+    """The merchant's page with the three attribution parameters added to its own query."""
+    parts = urlsplit(recommendation.offer.url)
+    ours = {"utm_source": "aap", "utm_medium": "agent_referral", "aap_ref": recommendation.pk}
+    query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in ours]
+    return urlunsplit(parts._replace(query=urlencode([*query, *ours.items()])))
+
+
+def log_click(recommendation: Recommendation, *, address: str, user_agent: str) -> None:
+    """Record a visit; the same visitor within ten minutes counts once, by a unique index."""
+    click = Click(
+        recommendation=recommendation,
+        visitor=_visitor(address, user_agent),
+        is_bot=not user_agent or bool(_BOT.search(user_agent)),
+        slot=int(time.time()) // SLOT_SECONDS,
+    )
+    Click.objects.bulk_create([click], ignore_conflicts=True)
+
+
+def _visitor(address: str, user_agent: str) -> str:
+    """A keyed hash, so that the log holds no personal data and cannot be reversed by trying addresses."""
+    message = f"{address}\n{user_agent}".encode()
+    return hmac.new(settings.SECRET_KEY.encode(), message, hashlib.sha256).hexdigest()[:32]

@@ -1,0 +1,54 @@
+"""Builders, their agents, and the agents' keys."""
+
+from django.db import models
+from django.utils import timezone
+
+from rako.core.api_keys import ApiKey, key_kind
+from rako.core.ids import UlidField
+
+
+class Builder(models.Model):
+    """Who builds agents and earns the commissions."""
+
+    id = UlidField(primary_key=True)
+    name = models.CharField(max_length=120, unique=True)
+    email = models.EmailField(blank=True)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Agent(models.Model):
+    """A program that searches and recommends on people's behalf."""
+
+    id = UlidField(primary_key=True)
+    builder = models.ForeignKey(Builder, models.PROTECT, related_name="agents")
+    name = models.CharField(max_length=120)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["builder", "name"], name="agent_named_once_per_builder")]
+
+    def __str__(self) -> str:
+        return f"{self.name} by {self.builder}"
+
+
+@key_kind("agent")
+class AgentKey(ApiKey):
+    """An agent's API key."""
+
+    agent = models.ForeignKey(Agent, models.PROTECT, related_name="keys")
+
+    @classmethod
+    def owners(cls) -> tuple[str, ...]:
+        return ("agent__builder",)
+
+    def owner_is_active(self) -> bool:
+        return self.agent.is_active and self.agent.builder.is_active

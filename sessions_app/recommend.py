@@ -1,0 +1,75 @@
+"""Recording recommendations: the attribution event (protocol, section 1, POST /v1/recommend)."""
+
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from merchants.codes import CODE_FIELDS, OfferUnavailable, code_for, current_terms
+from merchants.models import Offer
+from rako.core.errors import Gone, NotFound
+from rako.core.ids import is_id, new_id
+from sessions_app.models import Agent, Recommendation, Session
+
+
+class SessionNotFound(NotFound):
+    code, message = "session_not_found", "Session not found"
+
+
+class SessionExpired(Gone):
+    code, message = "session_expired", "Session expired"
+
+
+class OfferNotFound(NotFound):
+    code, message = "offer_not_found", "Offer not found"
+
+
+class RecommendationNotFound(NotFound):
+    code, message = "recommendation_not_found", "Recommendation not found"
+
+
+def open_session(agent: Agent, session_id: str) -> Session:
+    """An agent's session within its window. Raises SessionNotFound (another agent's too) or SessionExpired."""
+    session = Session.objects.filter(pk=session_id, agent=agent).first() if is_id(session_id) else None
+    if session is None:
+        raise SessionNotFound()
+    if session.is_expired:
+        raise SessionExpired()
+    return session
+
+
+def record_recommendation(agent: Agent, *, session_id: str, offer_id: str, context: str = "") -> tuple[Recommendation, dict[str, Any]]:
+    """Store that the agent recommended an offer, with the exact code it carried; returns it with the offer's row.
+
+    Raises SessionNotFound, SessionExpired, OfferNotFound or OfferUnavailable, in that order.
+    """
+    session = open_session(agent, session_id)
+    offer = _offer_row(offer_id)
+    recommendation_id = new_id()
+    recommendation = Recommendation(
+        id=recommendation_id,
+        session=session,
+        agent=agent,
+        offer_id=offer["id"],
+        aap_code=code_for(offer),
+        context=context,
+        fallback_url=f"{settings.RAKO_LINK_BASE}/r/{recommendation_id}",
+    )
+    if session.status != Session.Status.CREATED:
+        recommendation.save()
+        return recommendation, offer
+    with transaction.atomic():
+        recommendation.save()
+        # Only forward: a checkout that ran meanwhile has moved the session further.
+        Session.objects.filter(pk=session.pk, status=Session.Status.CREATED).update(status=Session.Status.ACTIVE)
+    return recommendation, offer
+
+
+def _offer_row(offer_id: str) -> dict[str, Any]:
+    rows = Offer.objects.annotate(commission=current_terms()).values(*CODE_FIELDS, "status", "merchant__status")
+    row = rows.filter(pk=offer_id).first() if is_id(offer_id) else None
+    if row is None:
+        raise OfferNotFound()
+    if (row["status"], row["merchant__status"]) != ("active", "active"):
+        raise OfferUnavailable()
+    return row

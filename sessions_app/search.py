@@ -1,0 +1,149 @@
+"""Offer search: parse, look up, open a session (protocol, section 1, GET /v1/offers)."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Q
+from django.utils import timezone
+
+from merchants.codes import CODE_FIELDS, current_terms
+from merchants.models import Offer
+from merchants.verticals import VERTICALS
+from rako.core import money
+from rako.core.errors import BadRequest
+from rako.core.ids import is_id
+from sessions_app.models import Agent, Session
+
+WINDOW = timedelta(hours=24)
+DEFAULT_LIMIT = 20
+MAX_LIMIT = 100
+_LONGEST_TEXT = 100
+OFFER_FIELDS = (*CODE_FIELDS, "vertical", "criteria", "intro_price_minor", "intro_months")
+
+
+@dataclass(frozen=True, slots=True)
+class OfferQuery:
+    """A search as asked. Prices in minor units; `after` is the (price, id) the page starts behind."""
+
+    vertical: str | None = None
+    provider: str | None = None
+    min_price: int | None = None
+    max_price: int | None = None
+    data_gb_min: int | None = None
+    contract_months: int | None = None
+    limit: int = DEFAULT_LIMIT
+    after: tuple[int, str] | None = None
+
+    def as_asked(self) -> dict[str, Any]:
+        """What to keep with the session: the parts that were asked for."""
+        parts = ("vertical", "provider", "min_price", "max_price", "data_gb_min", "contract_months")
+        return {name: value for name in parts if (value := getattr(self, name)) is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Offer rows with `OFFER_FIELDS`, and the cursor of the next page if there is one."""
+
+    offers: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+def parse_query(params: Mapping[str, str]) -> OfferQuery:
+    """The search in a query string; empty values count as absent. Raises BadRequest for a number that is none."""
+    given = {name: value for name, value in params.items() if value != ""}
+    data_gb_min = given.get("data_gb_min", given.get("min_data_gb"))
+    return OfferQuery(
+        vertical=_text(given, "vertical"),
+        provider=_text(given, "provider"),
+        min_price=_price(given, "min_price"),
+        max_price=_price(given, "max_price"),
+        data_gb_min=_whole("data_gb_min", data_gb_min, 0, 1_000_000),
+        contract_months=_whole("contract_months", given.get("contract_months"), 0, 1_000),
+        limit=_whole("limit", given.get("limit"), 1, MAX_LIMIT) or DEFAULT_LIMIT,
+        after=_read_cursor(given["cursor"]) if "cursor" in given else None,
+    )
+
+
+def search_offers(query: OfferQuery) -> Page:
+    """One page of active offers of active merchants, by price and id; commission plays no part in the order.
+
+    One SELECT that reads `limit` + 1 rows off an index, however many offers there are.
+    """
+    if query.vertical is not None and query.vertical not in VERTICALS:
+        return Page([], None)
+    found = Offer.objects.filter(_matches(query), status="active", merchant__status="active")
+    rows = found.annotate(commission=current_terms()).filter(commission__isnull=False).order_by("price_minor", "id")
+    page = list(rows.values(*OFFER_FIELDS)[: query.limit + 1])
+    more = len(page) > query.limit
+    page = page[: query.limit]
+    return Page(page, _write_cursor(page[-1]) if more else None)
+
+
+def create_session(agent: Agent, query: OfferQuery) -> Session:
+    """A new session with the 24-hour window."""
+    now = timezone.now()
+    return Session.objects.create(agent=agent, query=query.as_asked(), created_at=now, expires_at=now + WINDOW)
+
+
+def _matches(query: OfferQuery) -> Q:
+    wanted = Q()
+    if query.vertical is not None:
+        wanted &= Q(vertical=query.vertical)
+    if query.provider is not None:
+        wanted &= Q(provider__icontains=query.provider)
+    if query.min_price is not None:
+        wanted &= Q(price_minor__gte=query.min_price)
+    if query.max_price is not None:
+        wanted &= Q(price_minor__lte=query.max_price)
+    if query.data_gb_min is not None:
+        wanted &= Q(data_gb__gte=query.data_gb_min)
+    if query.contract_months is not None:
+        wanted &= Q(contract_months=query.contract_months)
+    if query.after is not None:
+        price, offer_id = query.after
+        # The redundant first bound lets the index start at the page instead of walking to it.
+        wanted &= Q(price_minor__gte=price) & (Q(price_minor__gt=price) | Q(price_minor=price, id__gt=offer_id))
+    return wanted
+
+
+def _text(given: Mapping[str, str], name: str) -> str | None:
+    value = given.get(name)
+    if value is not None and len(value) > _LONGEST_TEXT:
+        raise BadRequest(f"{name} must have at most {_LONGEST_TEXT} characters", code="invalid_field")
+    return value
+
+
+def _price(given: Mapping[str, str], name: str) -> int | None:
+    if name not in given:
+        return None
+    try:
+        # All supported currencies have two places; prices are compared in the offers' own currency.
+        return money.from_text(given[name].strip(), "GBP")
+    except ValueError as error:
+        raise BadRequest(f"{name} {error}", code="invalid_field") from None
+
+
+def _whole(name: str, text: str | None, minimum: int, maximum: int) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and minimum <= int(text) <= maximum):
+        raise BadRequest(f"{name} must be a whole number from {minimum} to {maximum}", code="invalid_field")
+    return int(text)
+
+
+def _write_cursor(row: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(f"{row['price_minor']}.{row['id']}".encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> tuple[int, str]:
+    try:
+        price, _, offer_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii").partition(".")
+        if price.isdigit() and len(price) <= 13 and is_id(offer_id):
+            return int(price), offer_id
+    except (binascii.Error, ValueError):
+        pass
+    raise BadRequest("cursor is not one of ours", code="invalid_field")
