@@ -4,7 +4,6 @@ They are applied here and nowhere else, whatever the connector. All must hold; t
 refusal. What cannot be decided is refused.
 """
 
-from dataclasses import dataclass
 from decimal import Decimal
 
 from checkout.connectors.base import OutcomeEvent, OutcomeType
@@ -60,7 +59,7 @@ def judge(receipt: WebhookReceipt, outcome: OutcomeEvent, checkout: Checkout) ->
 
 
 def _check_origin(receipt: WebhookReceipt, outcome: OutcomeEvent, checkout: Checkout) -> None:
-    """1: authentic, and from the connection of the merchant named in the code. The signature held before it was stored."""
+    """1: authentic (the signature held before it was stored) and through the connection of the code's merchant."""
     connection = receipt.connection
     if outcome.account_id != connection.account_id or outcome.is_live != connection.is_live:
         raise Refused(AUTHENTIC, "The event is of another account or mode than the connection it came through")
@@ -107,7 +106,9 @@ def _check_amount(code: Code, outcome: OutcomeEvent, recommendation: Recommendat
     price = from_wire(code.payload["prc"], code.payload["cur"])
     tolerance = price * VERTICALS[recommendation.offer.vertical].amount_tolerance_rate / Decimal(100)
     if abs(outcome.money.amount_minor - price) > tolerance or outcome.money.amount_minor <= 0:
-        raise Refused(AMOUNT, f"Paid {outcome.money}, but the AAP Code says {code.payload['prc']} {code.payload['cur']}")
+        raise Refused(
+            AMOUNT, f"Paid {outcome.money}, but the AAP Code says {code.payload['prc']} {code.payload['cur']}"
+        )
 
 
 def _check_status(outcome: OutcomeEvent) -> None:

@@ -72,7 +72,10 @@ def find_recommendation(recommendation_id: str, **owner: Any) -> Recommendation:
 
 
 def check_sellable(recommendation: Recommendation) -> Connection | None:
-    """The connection to sell through; None with the direct backend. Raises OfferUnavailable, SessionConverted, NotConnected."""
+    """The connection to sell through, None with the direct backend.
+
+    Raises OfferUnavailable, SessionConverted or NotConnected.
+    """
     if not recommendation.offer.is_available:
         raise OfferUnavailable()
     if recommendation.session.status == Session.Status.CONVERTED:
@@ -86,7 +89,11 @@ def check_sellable(recommendation: Recommendation) -> Connection | None:
 
 
 def claim(
-    recommendation: Recommendation, connection: Connection | None, *, mode: Checkout.Mode, mandate: Mandate | None = None
+    recommendation: Recommendation,
+    connection: Connection | None,
+    *,
+    mode: Checkout.Mode,
+    mandate: Mandate | None = None,
 ) -> tuple[Checkout, bool]:
     """The session's one live checkout, and whether it was made now (`creating`, for the caller to finish).
 

@@ -21,7 +21,9 @@ class CheckoutBody(WireSerializer):
 class PurchaseBody(WireSerializer):
     required_together = ("recommendation_id",)
     recommendation_id = TextField()
-    payment_method = TextField(max_length=255, required=False, help_text="A payment method stored at the merchant's PSP.")
+    payment_method = TextField(
+        max_length=255, required=False, help_text="A payment method stored at the merchant's PSP."
+    )
     authorization = ObjectField(
         required=False, help_text="The buyer's mandate: {reference, maxAmount, currency, expiresAt, merchantId?}."
     )

@@ -188,7 +188,9 @@ def _facts(conversion: Conversion, evidence: SaleEvidence) -> dict[str, Any]:
     }
 
 
-def _commission_facts(conversion: Conversion, earned: commission.Commission, code: Code, fee_rate: Any) -> dict[str, Any]:
+def _commission_facts(
+    conversion: Conversion, earned: commission.Commission, code: Code, fee_rate: Any
+) -> dict[str, Any]:
     return {
         "attribution_path": str(conversion.attribution_path),
         "code_sha256": code.sha256,

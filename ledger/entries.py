@@ -20,7 +20,13 @@ def canonical(body: dict[str, Any]) -> bytes:
 
 
 def append(
-    stream_id: str, kind: str, facts: dict[str, Any], *, occurred_at: datetime, idempotency_key: str, is_new_stream: bool = False
+    stream_id: str,
+    kind: str,
+    facts: dict[str, Any],
+    *,
+    occurred_at: datetime,
+    idempotency_key: str,
+    is_new_stream: bool = False,
 ) -> Entry:
     """Append one entry at the end of its stream, inside the caller's transaction.
 

@@ -81,7 +81,7 @@ def report_conversion(merchant: Merchant, report: Report) -> Recorded:
 
 
 def _find_recommendation(merchant: Merchant, report: Report) -> Recommendation:
-    """The recommendation of this merchant's offer that the sale belongs to: the named one, else the session's latest."""
+    """This merchant's recommendation that the sale belongs to: the named one, else the session's latest."""
     if not is_id(report.session_id):
         raise SessionNotFound()
     rows = Recommendation.objects.filter(session=report.session_id, offer__merchant=merchant).select_related(
@@ -135,9 +135,7 @@ def _content(report: Report, money: Money) -> dict[str, Any]:
 
 def _earlier(merchant: Merchant, order_reference: str) -> Evidence | None:
     return (
-        Evidence.objects.filter(
-            merchant=merchant, source=Evidence.Source.MERCHANT_REPORT, reference=order_reference
-        )
+        Evidence.objects.filter(merchant=merchant, source=Evidence.Source.MERCHANT_REPORT, reference=order_reference)
         .select_related("conversion")
         .first()
     )

@@ -99,9 +99,9 @@ def verify_guards() -> list[Finding]:
             "SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled = 'A'"
         )
         present = set(cursor.fetchall())
-        cursor.execute(
-            "SELECT tablename, rulename FROM pg_rules WHERE tablename = ANY(%s)", [sorted(GUARDED_TABLES)]
-        )
+        cursor.execute("SELECT tablename, rulename FROM pg_rules WHERE tablename = ANY(%s)", [sorted(GUARDED_TABLES)])
         rules = cursor.fetchall()
-    missing = [Finding("guard", table, f"{name} is missing or not ALWAYS on") for table, name in sorted(wanted - present)]
+    missing = [
+        Finding("guard", table, f"{name} is missing or not ALWAYS on") for table, name in sorted(wanted - present)
+    ]
     return missing + [Finding("guard", table, f"the rule {name} rewrites statements") for table, name in rules]

@@ -78,7 +78,9 @@ class ConversionView(AnyKeyView):
 class EvidenceView(AnyKeyView):
     """GET /v1/conversions/{id}/evidence"""
 
-    @extend_schema(operation_id="getEvidence", summary="What proves a conversion", responses=wire.EvidenceReply(many=True))
+    @extend_schema(
+        operation_id="getEvidence", summary="What proves a conversion", responses=wire.EvidenceReply(many=True)
+    )
     def get(self, request: Request, conversion_id: str) -> Response:
         conversion = _find(request, conversion_id)
         rows = conversion.evidence.order_by("received_at", "id")

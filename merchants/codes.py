@@ -30,7 +30,7 @@ class OfferUnavailable(Gone):
 
 
 def current_terms() -> Subquery:
-    """For annotating offers: the commission terms in force now, as `{type, amount_minor, rate}`; null before any are."""
+    """For annotating offers: the terms in force now, as `{type, amount_minor, rate}`; null before any are."""
     in_force = CommissionTerms.objects.filter(offer=OuterRef("pk"), effective_from__lte=Now())
     # The rate travels as text: as a JSON number it would come back a float.
     fields = JSONObject(type="type", amount_minor="amount_minor", rate=Cast("rate", TextField()))
@@ -38,7 +38,7 @@ def current_terms() -> Subquery:
 
 
 def code_for(offer: dict[str, Any]) -> str:
-    """The code of an offer row with `CODE_FIELDS`. Raises OfferUnavailable without terms, NoSigningKey without a key."""
+    """The code of an offer row with `CODE_FIELDS`. Raises OfferUnavailable (no terms) or NoSigningKey."""
     terms = offer["commission"]
     if terms is None:
         raise OfferUnavailable()
@@ -76,14 +76,18 @@ def _issue(offer: dict[str, Any], terms: dict[str, Any], now: int) -> str:
 
 def issue_for(offer_id: str) -> Code:
     """A code for an offer by its id. Raises Offer.DoesNotExist or OfferUnavailable."""
-    offer = Offer.objects.annotate(commission=current_terms()).values(*CODE_FIELDS, "status", "merchant__status").get(pk=offer_id)
+    offer = (
+        Offer.objects.annotate(commission=current_terms())
+        .values(*CODE_FIELDS, "status", "merchant__status")
+        .get(pk=offer_id)
+    )
     if (offer["status"], offer["merchant__status"]) != ("active", "active"):
         raise OfferUnavailable()
     return aap_code.decode(code_for(offer))
 
 
 def verify(text: str, *, at: datetime) -> Code:
-    """The decoded code if its signature holds under the key of its `iat` and `at` lies in its life; else InvalidCode."""
+    """The decoded code. Raises InvalidCode unless the key of its `iat` signed it and `at` lies in its life."""
     code = aap_code.decode(text)
     try:
         key = keyring.public_key_for(keyring.to_datetime(code.payload["iat"]))

@@ -19,7 +19,17 @@ from merchants.verticals import VERTICALS, parse_criterion
 from rako.core.errors import BadRequest
 from rako.core.money import from_text
 
-REQUIRED = ("merchant", "merchant_url", "vertical", "provider", "name", "price", "commission_type", "commission_value", "url")
+REQUIRED = (
+    "merchant",
+    "merchant_url",
+    "vertical",
+    "provider",
+    "name",
+    "price",
+    "commission_type",
+    "commission_value",
+    "url",
+)
 OPTIONAL = ("currency", "intro_price", "intro_months", "commission_min", "status")
 CRITERIA = "criteria."
 _LONGEST_CELL = 2000

@@ -49,7 +49,7 @@ class _Cache:
 
     public: tuple[PublicKey, ...] = ()
     read_at = float("-inf")
-    private: dict[str, Ed25519PrivateKey] = {}  # noqa: RUF012  # one per process on purpose
+    private: dict[str, Ed25519PrivateKey] = {}  # one per process on purpose
 
 
 def published() -> tuple[PublicKey, ...]:
@@ -83,8 +83,10 @@ def private_key_for(moment: datetime) -> Ed25519PrivateKey:
 
 
 def rotate() -> SigningKey:
-    """Publish a new key that signs from `LEAD` on. The private part is the newest unpublished one of the environment,
-    or, where the environment has none, a new 0600 file. Raises ImproperlyConfigured if the environment offers nothing new.
+    """Publish a new key that signs from `LEAD` on; the very first one signs at once.
+
+    The private part is the first unpublished one of the environment or, where the environment has none at all, a
+    new 0600 file. Raises ImproperlyConfigured if the environment offers nothing new.
     """
     known = set(SigningKey.objects.values_list("key_id", flat=True))
     fresh = [key for key in _environment_keys() if key_id_of(key.public_key()) not in known]
@@ -137,7 +139,9 @@ def _environment_keys() -> list[Ed25519PrivateKey]:
         seeds = [base64.b64decode(text, validate=True) for text in settings.RAKO_SIGNING_KEYS]
         return [Ed25519PrivateKey.from_private_bytes(seed) for seed in seeds]
     except (binascii.Error, ValueError):
-        raise ImproperlyConfigured("RAKO_SIGNING_KEYS is malformed: base64 of 32-byte Ed25519 seeds is expected") from None
+        raise ImproperlyConfigured(
+            "RAKO_SIGNING_KEYS is malformed: base64 of 32-byte Ed25519 seeds is expected"
+        ) from None
 
 
 def _load_private(key_id: str) -> Ed25519PrivateKey:
@@ -157,9 +161,7 @@ def _write_new_key() -> Ed25519PrivateKey:
     key = Ed25519PrivateKey.generate()
     folder = settings.RAKO_DATA_DIR / "keys"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     path = folder / f"aap_code_{key_id_of(key.public_key())}.pem"
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(pem)

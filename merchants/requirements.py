@@ -44,7 +44,11 @@ _NEEDS = {
     ),
     "insurance": Needs(
         ("full_name", "email", "date_of_birth", "risk_details"),
-        (_PRICE, "The buyer has the policy summary and knows the cooling-off period.", "Answers are true and complete."),
+        (
+            _PRICE,
+            "The buyer has the policy summary and knows the cooling-off period.",
+            "Answers are true and complete.",
+        ),
         ("UK resident", "18 or older"),
     ),
 }

@@ -12,7 +12,7 @@ MAX_NUMBER = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """One typed property of an offer. `kind`: int, decimal, bool, text, or int_or_unlimited; `choices` closes a text."""
+    """One typed property of an offer. `kind`: int, decimal, bool, text, int_or_unlimited; `choices` closes a text."""
 
     kind: str
     choices: tuple[str, ...] = ()

@@ -54,7 +54,9 @@ class IssueView(AnyKeyView):
 class VerifyView(PublicView):
     """POST /v1/codes/verify: always 200 for a code, whatever is wrong with it."""
 
-    @extend_schema(operation_id="verifyCode", summary="Verify an AAP Code", request=VerifyRequest, responses=dict, auth=[])
+    @extend_schema(
+        operation_id="verifyCode", summary="Verify an AAP Code", request=VerifyRequest, responses=dict, auth=[]
+    )
     def post(self, request: Request) -> Response:
         text = VerifyRequest.read(request)["code"]
         try:

@@ -4,15 +4,16 @@ from typing import Any
 
 from cryptography.fernet import Fernet
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core import checks
+from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
 
+from merchants import keyring
+from merchants.models import MerchantKey
 from rako.core.api_keys import digest
 from rako.demo_keys import DEMO_KEYS
 from sessions_app.models import AgentKey
-from merchants import keyring
-from merchants.models import MerchantKey
 
 
 @register(Tags.security)
@@ -58,7 +59,7 @@ def check_demo_keys(databases: list[str] | None = None, **options: Any) -> list[
     try:
         usable = any(keys.objects.usable().filter(digest__in=digests).exists() for keys in (AgentKey, MerchantKey))
     except DatabaseError as error:
-        return [Warning(f"The demo keys could not be looked for: {error.__class__.__name__}", id="rako.W001")]
+        return [checks.Warning(f"The demo keys could not be looked for: {error.__class__.__name__}", id="rako.W001")]
     return [Error("The published demo keys are usable: revoke them", id="rako.E007")] if usable else []
 
 

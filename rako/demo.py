@@ -93,8 +93,12 @@ class Walk:
         money, currency = conversion["commission"], conversion["currency"]
         self.say(f"     session is {status}; conversion {conversion['conversionId']} is {conversion['status']}")
         self.say(f"     verified: {conversion['verificationLevel']}, path {conversion['attributionPath']}")
-        self.say(f"     the buyer paid      {conversion['transactionValue']:>8.2f} {currency}  to the merchant, not to Rako")
-        self.say(f"     commission          {money['amount']:>8.2f} {currency}  ({money['type']}, owed by the merchant)")
+        self.say(
+            f"     the buyer paid      {conversion['transactionValue']:>8.2f} {currency}  to the merchant, not to Rako"
+        )
+        self.say(
+            f"     commission          {money['amount']:>8.2f} {currency}  ({money['type']}, owed by the merchant)"
+        )
         self.say(f"       network fee       {money['networkFee']:>8.2f} {currency}")
         self.say(f"       builder's payout  {money['builderPayout']:>8.2f} {currency}")
         self.say(f"     payable when validation ends: {conversion['validationEndsAt']}")
@@ -103,7 +107,11 @@ class Walk:
     def _merchant_reports(self, session_id: str, conversion: dict[str, Any]) -> None:
         self._title(6, "The merchant reports the same order: it is attached as evidence, nobody is paid twice")
         value = conversion["transactionValue"]
-        body = {"sessionId": session_id, "orderReference": f"ORDER-{conversion['conversionId'][-6:]}", "transactionValue": value}
+        body = {
+            "sessionId": session_id,
+            "orderReference": f"ORDER-{conversion['conversionId'][-6:]}",
+            "transactionValue": value,
+        }
         reply = self._call("POST", "/v1/conversions", DEMO_MERCHANT_KEY, body)
         _expect(reply["conversionId"] == conversion["conversionId"], "the report made a second conversion")
 

@@ -32,7 +32,7 @@ def load() -> list[RowResult]:
 
 def _connect_all() -> None:
     connected = Connection.objects.filter(status="active").values("merchant")
-    names = [name for name in Merchant.objects.order_by("name").values_list("name", flat=True)]
+    names = list(Merchant.objects.order_by("name").values_list("name", flat=True))
     for merchant in Merchant.objects.filter(name__in=names[:-1]).exclude(pk__in=connected):
         # One that staff disconnected on purpose stays so.
         if not merchant.connections.exists():

@@ -37,7 +37,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(port: int | None = None, *, workers: int = 2, log: Path | None = None, **environment: str) -> Iterator[Server]:
+def serving(
+    port: int | None = None, *, workers: int = 2, log: Path | None = None, **environment: str
+) -> Iterator[Server]:
     """Serve on a port (a free one unless told) of the loopback address; both children are gone afterwards.
 
     `log` takes what the children print; without it they share our output. Raises ServerFailed.

@@ -117,7 +117,6 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = RAKO_DATA_DIR / "static"
 WHITENOISE_USE_FINDERS = True
 
 _secure = RAKO_BASE_URL.startswith("https://")
@@ -153,7 +152,10 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": setting("RAKO_LOG_LEVEL", one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")},
+    "root": {
+        "handlers": ["stderr"],
+        "level": setting("RAKO_LOG_LEVEL", one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
+    },
     "loggers": {
         # Refusals are answers, not faults; each already has its line in rako.access.
         "django.request": {"level": "ERROR"},

@@ -38,7 +38,9 @@ def open_session(agent: Agent, session_id: str) -> Session:
     return session
 
 
-def record_recommendation(agent: Agent, *, session_id: str, offer_id: str, context: str = "") -> tuple[Recommendation, dict[str, Any]]:
+def record_recommendation(
+    agent: Agent, *, session_id: str, offer_id: str, context: str = ""
+) -> tuple[Recommendation, dict[str, Any]]:
     """Store that the agent recommended an offer, with the exact code it carried; returns it with the offer's row.
 
     Raises SessionNotFound, SessionExpired, OfferNotFound or OfferUnavailable, in that order.

@@ -29,7 +29,9 @@ class OffersView(AgentView):
         operation_id="searchOffers",
         summary="Search offers and open a session",
         parameters=[
-            _query("vertical", str, "sim, broadband, energy, flights, hotels, insurance; an unknown one finds nothing."),
+            _query(
+                "vertical", str, "sim, broadband, energy, flights, hotels, insurance; an unknown one finds nothing."
+            ),
             _query("provider", str, "Part of the provider's name, in any case."),
             _query("min_price", float, "Major units."),
             _query("max_price", float, "Major units."),

@@ -16,7 +16,7 @@ from rako.core.money import Money
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSecrets:
-    """What a connector needs to act for one merchant: account, decrypted credentials, webhook secrets (newest first)."""
+    """What a connector needs to act for one merchant; webhook secrets come newest first."""
 
     connection_id: str
     account_id: str
@@ -162,7 +162,7 @@ class PaymentConnector(Protocol):
         """What the PSP holds for one of our attempts; None if the call never reached it."""
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> VerifiedEvent:
-        """Authenticate a delivery and read it. `headers` has lower-case names. Raises BadSignature or MalformedEvent."""
+        """Authenticate and read a delivery; `headers` in lower case. Raises BadSignature or MalformedEvent."""
 
     def read_event(self, body: bytes) -> VerifiedEvent:
         """Read a delivery that was authenticated before it was stored. Raises MalformedEvent."""

@@ -104,7 +104,9 @@ class Evidence(AppendOnlyModel):
     merchant = models.ForeignKey(Merchant, models.PROTECT, related_name="+")
     source = models.CharField(max_length=20, choices=Source)
     level = models.CharField(max_length=20, choices=Level)
-    reference = models.CharField(max_length=200, help_text="The payment's id at the PSP, or the merchant's order reference.")
+    reference = models.CharField(
+        max_length=200, help_text="The payment's id at the PSP, or the merchant's order reference."
+    )
     transaction_value_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     occurred_at = models.DateTimeField()

@@ -29,9 +29,7 @@ class _CriterionNumber(models.Func):
 
     arity = 0
     output_field = models.IntegerField()
-    template = (
-        f"CASE criteria->>'%(key)s' WHEN 'unlimited' THEN {UNLIMITED} ELSE (criteria->>'%(key)s')::integer END"
-    )
+    template = f"CASE criteria->>'%(key)s' WHEN 'unlimited' THEN {UNLIMITED} ELSE (criteria->>'%(key)s')::integer END"
 
     def __init__(self, key: str) -> None:
         super().__init__(key=key)

@@ -12,7 +12,7 @@ class _Validity(Func):
 
 
 class SigningKey(models.Model):
-    """A public key and the time in which codes are issued under it; `iat` selects the key, so old ones stay for ever."""
+    """A public key and the time in which codes are issued under it: `iat` selects it, so old ones stay for ever."""
 
     key_id = models.CharField(primary_key=True, max_length=16, editable=False)
     public_key = models.TextField(editable=False, help_text="SPKI PEM")

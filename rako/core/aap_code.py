@@ -74,7 +74,12 @@ def decode(text: str) -> Code:
         payload = orjson.loads(signed_bytes)
     except orjson.JSONDecodeError:
         raise InvalidCode("the payload is not JSON") from None
-    if not isinstance(payload, dict) or tuple(payload) != KEY_ORDER or payload["v"] != VERSION or payload["iss"] != ISSUER:
+    if (
+        not isinstance(payload, dict)
+        or tuple(payload) != KEY_ORDER
+        or payload["v"] != VERSION
+        or payload["iss"] != ISSUER
+    ):
         raise InvalidCode("the payload is not of version 1")
     if type(payload["iat"]) is not int or type(payload["exp"]) is not int:
         raise InvalidCode("the payload has no validity")

@@ -37,14 +37,14 @@ LOG_LIMIT = 8 * 1024 * 1024
 INITDB = (
     f"--username={ROLE} --encoding=UTF8 --locale=C --locale-provider=builtin --builtin-locale=C.UTF-8 "
     "--auth-local=trust --auth-host=reject --no-instructions"
-).split()
+)
 # Passed at every start, so that older clusters get them too. Failed statements are not logged: nothing can
 # rotate the log file while the server writes to it.
 SETTINGS = (
     "listen_addresses= unix_socket_permissions=0700 max_connections=100 shared_buffers=256MB jit=off "
     "idle_in_transaction_session_timeout=60s wal_level=minimal max_wal_senders=0 wal_compression=on "
     "log_min_messages=log log_checkpoints=off"
-).split()
+)
 CREATION = f"CREATE DATABASE {DATABASE}\n"
 ORPHAN_RETRIES = 25  # 5 s for the sessions of a killed server to notice and end
 # Prints the server's pid and leaves it to init: as our own child it would be a zombie once it ends.
@@ -173,7 +173,7 @@ def _create(cluster: Path, account: Account) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
     new = tempfile.mkdtemp(prefix="postgres.new-", dir=cluster.parent)
     os.chown(new, account.uid, account.gid, follow_symlinks=False)
-    account.program("initdb", "-D", new, *INITDB)
+    account.program("initdb", "-D", new, *INITDB.split())
     account.program("postgres", "--single", "-D", new, "-c", "exit_on_error=on", "postgres", stdin=CREATION)
     os.rename(new, cluster)
     parent = os.open(cluster.parent, os.O_RDONLY)
@@ -210,7 +210,7 @@ def _log(folder: Path) -> Iterator[int]:
 
 def _launch(cluster: Path, account: Account, sockets: str, log: int) -> None:
     """Start the server; EmbeddedPostgresError with what it logged if it does not come up."""
-    settings = [word for setting in SETTINGS for word in ("-c", setting)]
+    settings = [word for setting in SETTINGS.split() for word in ("-c", setting)]
     server = [str(bin_dir() / "postgres"), "-D", str(cluster), "-k", sockets, *settings]
     before = os.fstat(log).st_size
     for _ in range(ORPHAN_RETRIES):

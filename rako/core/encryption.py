@@ -18,7 +18,9 @@ def _box() -> MultiFernet:
         return MultiFernet([Fernet(key) for key in settings.RAKO_CREDENTIAL_KEYS])
     except ValueError:
         # The message of the cause would show part of the key.
-        raise ImproperlyConfigured("RAKO_CREDENTIAL_KEYS is malformed: comma-separated Fernet keys are expected") from None
+        raise ImproperlyConfigured(
+            "RAKO_CREDENTIAL_KEYS is malformed: comma-separated Fernet keys are expected"
+        ) from None
 
 
 def encrypt(value: Any) -> str:
@@ -34,7 +36,7 @@ def decrypt(token: str) -> Any:
         raise UndecipherableError("Encrypted under a key that is not in RAKO_CREDENTIAL_KEYS") from None
 
 
-class EncryptedJsonField(models.TextField):  # type: ignore[type-arg]  # as above
+class EncryptedJsonField(models.TextField):  # type: ignore[type-arg]  # no arguments at run time
     """JSON data that the database only ever sees as a Fernet token."""
 
     def get_prep_value(self, value: Any) -> Any:

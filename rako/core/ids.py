@@ -1,4 +1,4 @@
-"""Ids: 26-character ULIDs, sortable by time. Any other shape is simply an id that does not exist (protocol: ids are opaque)."""
+"""Ids: 26-character ULIDs, sortable by time. Any other shape is simply an id that does not exist."""
 
 import re
 from typing import Any
@@ -20,7 +20,7 @@ def is_id(value: object) -> bool:
     return isinstance(value, str) and _ULID.match(value) is not None
 
 
-class UlidField(models.CharField):  # type: ignore[type-arg]  # Django's fields take no arguments at run time
+class UlidField(models.CharField):  # type: ignore[type-arg]  # no arguments at run time
     """A ULID primary key. Collation C: bytewise comparison, so that index order is time order and comparing is cheap."""
 
     def __init__(self, **options: Any) -> None:

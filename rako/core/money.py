@@ -1,4 +1,4 @@
-"""Money: whole minor units with an ISO 4217 code. Decimal appears only for rates and on the wire, float never in arithmetic."""
+"""Money: whole minor units with an ISO 4217 code. Decimal is for rates and the wire, float for no arithmetic."""
 
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation

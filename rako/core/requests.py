@@ -27,14 +27,21 @@ def request_ids(get_response: Handler) -> Handler:
         response = _refusal(request) or get_response(request)
         response["X-Request-Id"] = request.rako_id  # type: ignore[attr-defined]
         elapsed_ms = (time.perf_counter() - started) * 1000
-        log.info("%s %s %s %.1f ms %s", request.method, request.path, response.status_code, elapsed_ms, response["X-Request-Id"])
+        log.info(
+            "%s %s %s %.1f ms %s",
+            request.method,
+            request.path,
+            response.status_code,
+            elapsed_ms,
+            response["X-Request-Id"],
+        )
         return response
 
     return handle
 
 
 def _refusal(request: HttpRequest) -> HttpResponse | None:
-    """Refuse oversized bodies before they are read, and NUL anywhere in the address (PostgreSQL text cannot hold it)."""
+    """Refuse oversized bodies before they are read, and NUL in the address (PostgreSQL text cannot hold it)."""
     length = request.META.get("CONTENT_LENGTH") or "0"
     if not length.isdigit() or int(length) > settings.RAKO_MAX_BODY_BYTES:
         return error_reply(BodyTooLarge())

@@ -21,7 +21,7 @@ _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class JsonParser(BaseParser):
-    """A JSON object, strictly: no NaN, no lone surrogates, no invalid UTF-8, no NUL (PostgreSQL text cannot hold it)."""
+    """A JSON object, strictly: no NaN, no lone surrogate, no invalid UTF-8, no NUL (PostgreSQL text has none)."""
 
     media_type = "application/json"
 

@@ -70,7 +70,9 @@ class Click(AppendOnlyModel):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["recommendation", "visitor", "slot"], name="click_once_per_visitor_and_slot")
+            models.UniqueConstraint(
+                fields=["recommendation", "visitor", "slot"], name="click_once_per_visitor_and_slot"
+            )
         ]
 
     def __str__(self) -> str:

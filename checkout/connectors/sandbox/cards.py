@@ -47,9 +47,9 @@ CARDS = (
     Card("step-up", "4000000000003220", Behaviour.ASKS_STEP_UP, "Asks to approve or refuse"),
     Card("declined", "4000000000000002", Behaviour.IS_DECLINED, "Declined by the bank", "card_declined"),
     Card("funds", "4000000000009995", Behaviour.IS_DECLINED, "Declined: not enough money", "insufficient_funds"),
-    Card("expired", "4000000000000069", Behaviour.IS_DECLINED, "Declined: the card has expired", "expired_card"),
-    Card("succeeds-later", "4000000000006009", Behaviour.SUCCEEDS_LATER, "Processing first, then succeeds"),
-    Card("fails-later", "4000000000006108", Behaviour.FAILS_LATER, "Processing first, then fails", "card_declined"),
+    Card("expired", "4000000000000069", Behaviour.IS_DECLINED, "Declined: card has expired", "expired_card"),
+    Card("succeeds-later", "4000000000006009", Behaviour.SUCCEEDS_LATER, "Processing, then succeeds"),
+    Card("fails-later", "4000000000006108", Behaviour.FAILS_LATER, "Processing, then fails", "card_declined"),
 )
 
 _BY_NUMBER = {card.number: card for card in CARDS}

@@ -139,7 +139,7 @@ class Payment(Sale):
 
     id = ids.PrefixedIdField(ids.PAYMENT)
     page = models.OneToOneField(PaymentPage, on_delete=models.PROTECT, null=True, related_name="payment")
-    idempotency_key = models.CharField(max_length=255, null=True)  # noqa: DJ001  # a page's payment has none
+    idempotency_key = models.CharField(max_length=255, null=True)  # a page's payment has none
     status = models.CharField(max_length=23, choices=PaymentStatus, default=PaymentStatus.REQUIRES_PAYMENT_METHOD)
     decline_code = models.CharField(max_length=40, blank=True)
     card_brand = models.CharField(max_length=20, blank=True)

@@ -18,7 +18,9 @@ _SHOWN = 20
 
 
 class Command(BaseCommand):
-    help = "Check every ledger entry, conversion and database guard; exit 3 names what was tampered with. Safe to repeat."
+    help = (
+        "Check every ledger entry, conversion and database guard; exit 3 names what was tampered with. Safe to repeat."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true")
@@ -50,4 +52,6 @@ class Command(BaseCommand):
         if findings:
             self.stdout.write(f"ledger TAMPERED WITH: {len(findings)} findings")
         else:
-            self.stdout.write(f"ledger sound: {counts['entries']} entries, {counts['conversions']} conversions, guards in place")
+            self.stdout.write(
+                f"ledger sound: {counts['entries']} entries, {counts['conversions']} conversions, guards in place"
+            )

@@ -33,6 +33,8 @@ class Command(BaseCommand):
             elif result.outcome == "refused" or not options["quiet"]:
                 self.stdout.write(f"line {result.line}: {result.outcome} {result.offer} {result.detail}".rstrip())
         counts = {name: tally[name] for name in ("created", "updated", "unchanged", "refused")}
-        self.stdout.write(json.dumps(counts) if options["json"] else ", ".join(f"{n} {name}" for name, n in counts.items()))
+        self.stdout.write(
+            json.dumps(counts) if options["json"] else ", ".join(f"{n} {name}" for name, n in counts.items())
+        )
         if tally["refused"]:
             raise SystemExit(3)

@@ -33,4 +33,6 @@ class Command(BaseCommand):
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from None
         facts = {"keyId": key.key_id, "validFrom": instant(key.valid_from)}
-        self.stdout.write(json.dumps(facts) if options["json"] else "key {keyId} signs from {validFrom}".format(**facts))
+        self.stdout.write(
+            json.dumps(facts) if options["json"] else "key {keyId} signs from {validFrom}".format(**facts)
+        )

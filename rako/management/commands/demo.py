@@ -31,5 +31,7 @@ class Command(BaseCommand):
         self.stdout.write("\n  8. The ledger is verified: every hash, every chain, every guard")
         self.stdout.write("     ", ending="")
         call_command("verify_ledger", stdout=self.stdout)
-        self.stdout.write(f"\nConversion {conversion['conversionId']} stands. {time.monotonic() - started:.1f} s in all.")
+        self.stdout.write(
+            f"\nConversion {conversion['conversionId']} stands. {time.monotonic() - started:.1f} s in all."
+        )
         self.stdout.write("Next: `make serve`, then look at it in the admin.")

@@ -18,6 +18,8 @@ class Command(BaseCommand):
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from None
         tally = Counter(result.outcome for result in results)
-        self.stdout.write(f"demo registry: {', '.join(f'{count} {outcome}' for outcome, count in sorted(tally.items()))}")
+        self.stdout.write(
+            f"demo registry: {', '.join(f'{count} {outcome}' for outcome, count in sorted(tally.items()))}"
+        )
         if refused := [result for result in results if result.outcome == "refused"]:
             raise CommandError(f"line {refused[0].line}: {refused[0].detail}", returncode=3)

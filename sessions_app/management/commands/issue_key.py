@@ -14,13 +14,17 @@ from sessions_app.models import Agent, AgentKey, Builder
 
 
 class Command(BaseCommand):
-    help = "Issue an API key and print it, once. Every run issues another key; older ones stay valid unless told otherwise."
+    help = "Issue an API key and print it, once. Every run issues another; older ones stay valid unless told otherwise."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("kind", choices=["agent", "merchant"])
-        parser.add_argument("name", help="the agent's or the merchant's name; a new agent is made, a merchant must exist")
+        parser.add_argument(
+            "name", help="the agent's or the merchant's name; a new agent is made, a merchant must exist"
+        )
         parser.add_argument("--builder", help="the agent's builder (its own name unless told)")
-        parser.add_argument("--rotate", type=int, metavar="HOURS", help="let the owner's older keys end in so many hours")
+        parser.add_argument(
+            "--rotate", type=int, metavar="HOURS", help="let the owner's older keys end in so many hours"
+        )
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -1,0 +1,48 @@
+# `make help` lists the targets. Everything runs in .venv, which they create; nothing is installed elsewhere.
+PYTHON ?= python3
+PORT ?= 3456
+BIN := .venv/bin
+RUNTIME := .venv/.runtime-ready
+DEVELOPMENT := .venv/.development-ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test lint bench clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+demo: $(RUNTIME) ## Walk the main job over HTTP on a free port, print each step, verify the ledger
+	@$(BIN)/python manage.py demo
+
+serve: $(RUNTIME) ## Run web and worker until Ctrl-C  [PORT=3456]
+	@$(BIN)/python manage.py serve --port $(PORT)
+
+test: $(DEVELOPMENT) lint ## Lint, types, migrations, architecture and the whole test suite
+	@$(BIN)/python manage.py makemigrations --check --dry-run
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(DEVELOPMENT)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(DEVELOPMENT) ## Measure the real server against a ceiling in the same run
+	@$(BIN)/python -m benchmarks
+
+clean: ## Remove the environment, the embedded database and all local data
+	rm -rf .venv .rako
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Rako needs Python 3.11 or later: make PYTHON=python3.11 …" if sys.version_info < (3, 11) else 0)'
+	@echo "creating .venv"
+	@$(PYTHON) -m venv .venv
+
+$(RUNTIME): requirements.txt | .venv/bin/python
+	@echo "installing what Rako runs on (first time only)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(DEVELOPMENT): requirements-dev.txt requirements.txt | .venv/bin/python
+	@echo "installing what its tests need (first time only)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $(RUNTIME) $@
