@@ -7,7 +7,6 @@ from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from drf_spectacular.utils import extend_schema
-from rest_framework.request import Request
 from rest_framework.response import Response
 
 from checkout import inbox, wire
@@ -15,7 +14,7 @@ from checkout.models import Checkout
 from checkout.outcomes import Result
 from checkout.purchase import purchase
 from checkout.start import start_checkout
-from rako.core.api_views import AgentView
+from rako.core.api_views import AgentView, KeyedRequest
 from rako.core.errors import NotFound, RakoError, error_reply
 from rako.core.ids import is_id
 
@@ -29,7 +28,7 @@ class CheckoutView(AgentView):
         request=wire.CheckoutBody,
         responses=wire.CheckoutReply,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: KeyedRequest) -> Response:
         asked = wire.CheckoutBody.read(request)
         agent = request.user.agent
         chosen = {"session_id": asked["session_id"], "recommendation_id": asked["recommendation_id"]}
@@ -47,7 +46,7 @@ class PurchaseView(AgentView):
         request=wire.PurchaseBody,
         responses=wire.CheckoutReply,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: KeyedRequest) -> Response:
         asked = wire.PurchaseBody.read(request)
         bought = purchase(request.user.agent, recommendation_id=asked["recommendation_id"], **_payment(asked))
         return Response(wire.checkout_wire(bought))

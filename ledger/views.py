@@ -4,13 +4,12 @@ from typing import Any
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ledger import wire
 from ledger.models import Conversion
 from ledger.reports import Report, report_conversion
-from rako.core.api_views import AnyKeyView
+from rako.core.api_views import AnyKeyView, KeyedRequest
 from rako.core.errors import BadRequest, Forbidden, NotFound
 from rako.core.ids import is_id
 from sessions_app.models import Recommendation, Session
@@ -25,7 +24,7 @@ class ConversionNotFound(NotFound):
     code, message = "conversion_not_found", "Conversion not found"
 
 
-def own_conversions(request: Request) -> QuerySet[Conversion]:
+def own_conversions(request: KeyedRequest) -> QuerySet[Conversion]:
     """The conversions that belong to the key's party: others do not exist for it."""
     if request.auth == "merchant":
         return Conversion.objects.filter(merchant=request.user.merchant_id)
@@ -44,7 +43,7 @@ class ConversionsView(AnyKeyView):
         ],
         responses=wire.ConversionsReply,
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: KeyedRequest) -> Response:
         limit, cursor = _page(request)
         rows = own_conversions(request).order_by("-id")
         page = list((rows.filter(pk__lt=cursor) if cursor else rows)[: limit + 1])
@@ -58,7 +57,7 @@ class ConversionsView(AnyKeyView):
         request=wire.ReportBody,
         responses=wire.ReportReply,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: KeyedRequest) -> Response:
         if request.auth != "merchant":
             raise Forbidden("This endpoint needs a merchant key")
         asked = wire.ReportBody.read(request)
@@ -71,7 +70,7 @@ class ConversionView(AnyKeyView):
     """GET /v1/conversions/{id}"""
 
     @extend_schema(operation_id="getConversion", summary="One conversion", responses=wire.ConversionReply)
-    def get(self, request: Request, conversion_id: str) -> Response:
+    def get(self, request: KeyedRequest, conversion_id: str) -> Response:
         return Response(wire.conversion_wire(_find(request, conversion_id)))
 
 
@@ -81,7 +80,7 @@ class EvidenceView(AnyKeyView):
     @extend_schema(
         operation_id="getEvidence", summary="What proves a conversion", responses=wire.EvidenceReply(many=True)
     )
-    def get(self, request: Request, conversion_id: str) -> Response:
+    def get(self, request: KeyedRequest, conversion_id: str) -> Response:
         conversion = _find(request, conversion_id)
         rows = conversion.evidence.order_by("received_at", "id")
         return Response({"conversionId": conversion.pk, "evidence": [wire.evidence_wire(row) for row in rows]})
@@ -91,7 +90,7 @@ class SessionView(AnyKeyView):
     """GET /v1/sessions/{id}: for the agent whole, for a merchant what concerns its own offers."""
 
     @extend_schema(operation_id="getSession", summary="A session and what came of it", responses=dict)
-    def get(self, request: Request, session_id: str) -> Response:
+    def get(self, request: KeyedRequest, session_id: str) -> Response:
         session = Session.objects.filter(pk=session_id).first() if is_id(session_id) else None
         is_agent = request.auth == "agent"
         if session is None or (is_agent and session.agent_id != request.user.agent_id):
@@ -112,14 +111,14 @@ class SessionView(AnyKeyView):
         )
 
 
-def _find(request: Request, conversion_id: str) -> Conversion:
+def _find(request: KeyedRequest, conversion_id: str) -> Conversion:
     found = own_conversions(request).filter(pk=conversion_id).first() if is_id(conversion_id) else None
     if found is None:
         raise ConversionNotFound()
     return found
 
 
-def _page(request: Request) -> tuple[int, str]:
+def _page(request: KeyedRequest) -> tuple[int, str]:
     text, cursor = request.query_params.get("limit") or str(_PAGE), request.query_params.get("cursor", "")
     if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= _LARGEST_PAGE):
         raise BadRequest(f"limit must be a whole number from 1 to {_LARGEST_PAGE}", code="invalid_field")

@@ -74,7 +74,7 @@ class ConversionsReply(WireSerializer):
 
 
 class EvidenceReply(WireSerializer):
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]  # a field of ours, not the base class's option
     level = serializers.CharField()
     reference = serializers.CharField()
     transaction_value = serializers.FloatField()

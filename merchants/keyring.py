@@ -145,9 +145,9 @@ def _environment_keys() -> list[Ed25519PrivateKey]:
 
 
 def _load_private(key_id: str) -> Ed25519PrivateKey:
-    for key in _environment_keys():
-        if key_id_of(key.public_key()) == key_id:
-            return key
+    for own in _environment_keys():
+        if key_id_of(own.public_key()) == key_id:
+            return own
     path = settings.RAKO_DATA_DIR / "keys" / f"aap_code_{key_id}.pem"
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)

@@ -51,7 +51,7 @@ def _unsafe() -> list[CheckMessage]:
 
 
 @register(Tags.database)
-def check_demo_keys(databases: list[str] | None = None, **options: Any) -> list[CheckMessage]:
+def check_demo_keys(*, databases: Any = None, **options: Any) -> list[CheckMessage]:
     """Published demo keys must not open a live system (E007)."""
     if settings.RAKO_MODE != "live" or not databases:
         return []

@@ -20,7 +20,7 @@ _BOT = re.compile(r"bot|crawl|spider|slurp|preview|fetch|curl|wget|python|httpx|
 
 def find_link(recommendation_id: str) -> Recommendation:
     """The recommendation behind a link, with offer and merchant. Raises NotFound."""
-    found = (
+    found: Recommendation | None = (
         Recommendation.objects.select_related("offer__merchant").filter(pk=recommendation_id).first()
         if is_id(recommendation_id)
         else None

@@ -69,7 +69,7 @@ def record_recommendation(
 
 def _offer_row(offer_id: str) -> dict[str, Any]:
     rows = Offer.objects.annotate(commission=current_terms()).values(*CODE_FIELDS, "status", "merchant__status")
-    row = rows.filter(pk=offer_id).first() if is_id(offer_id) else None
+    row: dict[str, Any] | None = rows.filter(pk=offer_id).first() if is_id(offer_id) else None
     if row is None:
         raise OfferNotFound()
     if (row["status"], row["merchant__status"]) != ("active", "active"):

@@ -5,12 +5,11 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.request import Request
 from rest_framework.response import Response
 
 from merchants.models import Offer
 from merchants.requirements import requirements_of
-from rako.core.api_views import AgentView
+from rako.core.api_views import AgentView, KeyedRequest
 from rako.core.errors import RakoError, error_reply
 from rako.core.ids import is_id
 from rako.core.wire import instant
@@ -42,7 +41,7 @@ class OffersView(AgentView):
         ],
         responses=wire.SearchReply,
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: KeyedRequest) -> Response:
         query = search.parse_query(request.query_params)
         page = search.search_offers(query)
         session = search.create_session(request.user.agent, query)
@@ -59,7 +58,7 @@ class RequirementsView(AgentView):
     """GET /v1/offers/{id}/requirements"""
 
     @extend_schema(operation_id="getOfferRequirements", summary="What a checkout of this offer needs", responses=dict)
-    def get(self, request: Request, offer_id: str) -> Response:
+    def get(self, request: KeyedRequest, offer_id: str) -> Response:
         offer = Offer.objects.select_related("merchant").filter(pk=offer_id).first() if is_id(offer_id) else None
         if offer is None:
             raise OfferNotFound()
@@ -75,7 +74,7 @@ class RecommendView(AgentView):
         request=wire.RecommendRequest,
         responses=wire.RecommendReply,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: KeyedRequest) -> Response:
         asked = wire.RecommendRequest.read(request)
         recommendation, offer = record_recommendation(request.user.agent, **asked)
         return Response(

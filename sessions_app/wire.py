@@ -17,7 +17,8 @@ class RecommendRequest(WireSerializer):
     required_together = ("session_id", "offer_id")
     session_id = TextField()
     offer_id = TextField()
-    context = TextField(max_length=2000, required=False, allow_blank=True)
+    # The base class's `context` is an option that no view of ours passes.
+    context = TextField(max_length=2000, required=False, allow_blank=True)  # type: ignore[assignment]
 
 
 class OfferReply(WireSerializer):

@@ -86,7 +86,7 @@ class Checkout(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.pk
+        return str(self.id)
 
 
 class PspObject(models.Model):

@@ -58,9 +58,9 @@ class Code:
 
 def issue(terms: CodeTerms, key: Ed25519PrivateKey, *, issued_at: int) -> str:
     """A signed code, valid for 30 days from `issued_at` (unix seconds)."""
-    values = (VERSION, ISSUER, terms.offer_id, terms.merchant_id, terms.provider, terms.product)
-    values += (terms.price, terms.currency, terms.commission, issued_at, issued_at + LIFE_SECONDS)
-    payload = orjson.dumps(dict(zip(KEY_ORDER, values, strict=True)))
+    content: list[Any] = [VERSION, ISSUER, terms.offer_id, terms.merchant_id, terms.provider, terms.product]
+    content += [terms.price, terms.currency, terms.commission, issued_at, issued_at + LIFE_SECONDS]
+    payload = orjson.dumps(dict(zip(KEY_ORDER, content, strict=True)))
     return f"{PREFIX}{_encode(payload)}.{_encode(key.sign(payload))}"
 
 

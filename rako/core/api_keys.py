@@ -6,7 +6,7 @@ index compares no secret byte by byte.
 
 import hashlib
 import secrets
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from django.db import models
 from django.db.models import Q
@@ -43,7 +43,7 @@ class ApiKey(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
 
-    objects: ClassVar[Any] = ApiKeyQuerySet.as_manager()
+    objects = ApiKeyQuerySet.as_manager()
 
     class Meta:
         abstract = True
@@ -52,15 +52,16 @@ class ApiKey(models.Model):
         return f"{self.name} ({self.prefix}…)"
 
     @classmethod
-    def issue(cls, *, key: str | None = None, **owner: Any) -> tuple[Self, str]:
+    def issue(cls, *, key: str | None = None, **owner: Any) -> "tuple[Self, str]":
         """A new key row and the key itself, which is never to be had again. `key` is for published demo keys only."""
         key = key or PREFIX + secrets.token_urlsafe(32)
-        return cls.objects.create(prefix=key[:_SHOWN], digest=digest(key), **owner), key
+        row: Any = cls.objects.create(prefix=key[:_SHOWN], digest=digest(key), **owner)
+        return row, key
 
     @classmethod
     def find(cls, key: str) -> Self | None:
         """The usable key row with everything a request needs of its owner, in one query."""
-        found: Self | None = cls.objects.usable().select_related(*cls.owners()).filter(digest=digest(key)).first()
+        found: Any = cls.objects.usable().select_related(*cls.owners()).filter(digest=digest(key)).first()
         return found if found and found.owner_is_active() else None
 
     @classmethod

@@ -46,8 +46,15 @@ def presented_key(request: Request) -> str:
     return str(key)
 
 
+class KeyedRequest(Request):
+    """A request with a key: `user` is its AgentKey or MerchantKey, `auth` the kind of key."""
+
+    user: Any
+    auth: Any
+
+
 class _KeyedView(APIView):
-    authentication_classes: ClassVar[Any] = (KeyAuthentication,)
+    authentication_classes = (KeyAuthentication,)
 
 
 class AgentView(_KeyedView):
@@ -71,4 +78,4 @@ class AnyKeyView(_KeyedView):
 class PublicView(APIView):
     """An endpoint without a key; a key that is sent is ignored."""
 
-    authentication_classes: ClassVar[Any] = ()
+    authentication_classes = ()

@@ -1,15 +1,18 @@
 """Rows that are facts: Python refuses to change them, and PostgreSQL refuses whoever asks."""
 
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from django.db import migrations, models
+
+
+M = TypeVar("M", bound=models.Model)
 
 
 class AppendOnlyError(Exception):
     """Something tried to change or delete a fact."""
 
 
-class AppendOnlyQuerySet(models.QuerySet[Any]):
+class AppendOnlyQuerySet(models.QuerySet[M]):
     """A queryset that reads and creates."""
 
     def update(self, **values: Any) -> NoReturn:
@@ -22,10 +25,13 @@ class AppendOnlyQuerySet(models.QuerySet[Any]):
         raise AppendOnlyError(f"{self.model.__name__} rows are facts: they are never updated")
 
 
+AppendOnlyManager = models.Manager.from_queryset(AppendOnlyQuerySet)
+
+
 class AppendOnlyModel(models.Model):
     """A model whose rows are inserted once."""
 
-    objects = AppendOnlyQuerySet.as_manager()
+    objects = AppendOnlyManager()
 
     class Meta:
         abstract = True

@@ -39,6 +39,9 @@ def decrypt(token: str) -> Any:
 class EncryptedJsonField(models.TextField):  # type: ignore[type-arg]  # no arguments at run time
     """JSON data that the database only ever sees as a Fernet token."""
 
+    _pyi_private_set_type: Any
+    _pyi_private_get_type: Any
+
     def get_prep_value(self, value: Any) -> Any:
         return None if value is None else encrypt(value)
 

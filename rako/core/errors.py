@@ -99,7 +99,7 @@ def _translate(exc: Exception) -> RakoError | None:
 
 
 def _from_drf(exc: drf.APIException) -> RakoError:
-    detail = exc.detail
+    detail: Any = exc.detail
     while isinstance(detail, list | dict):  # a tree of field errors: the first one, as a sentence
         detail = next(iter(detail.values() if isinstance(detail, dict) else detail), "Bad request")
     error = RakoError(str(detail), code=str(exc.default_code))

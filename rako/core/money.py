@@ -38,7 +38,7 @@ def to_wire(amount_minor: int, currency: str) -> int | float:
     """A JSON number in major units; whole amounts print without a fraction (protocol, section 2: `6`)."""
     whole, rest = divmod(amount_minor, 10 ** EXPONENTS[currency])
     # One correctly rounded division gives the double nearest to the decimal, so it prints as the decimal.
-    return amount_minor / 10 ** EXPONENTS[currency] if rest else whole
+    return float(amount_minor / 10 ** EXPONENTS[currency]) if rest else int(whole)
 
 
 def number_to_wire(value: Decimal) -> int | float:

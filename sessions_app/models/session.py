@@ -35,7 +35,7 @@ class Session(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.pk
+        return str(self.id)
 
     @property
     def is_expired(self) -> bool:
@@ -55,7 +55,7 @@ class Recommendation(AppendOnlyModel):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     def __str__(self) -> str:
-        return self.pk
+        return str(self.id)
 
 
 class Click(AppendOnlyModel):

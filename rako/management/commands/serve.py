@@ -26,7 +26,7 @@ class Command(BaseCommand):
         refuse_unsafe_start()
         prepare()
         signal.signal(signal.SIGTERM, _interrupt)
-        base_url = {} if settings.RAKO_MODE == "sandbox" else {"RAKO_BASE_URL": settings.RAKO_BASE_URL}
+        base_url: Any = {} if settings.RAKO_MODE == "sandbox" else {"RAKO_BASE_URL": settings.RAKO_BASE_URL}
         with contextlib.suppress(KeyboardInterrupt):
             try:
                 with serving(options["port"], workers=options["workers"], **base_url) as server:
