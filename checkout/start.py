@@ -56,7 +56,7 @@ def start_checkout(agent: Agent, *, session_id: str, recommendation_id: str) -> 
     connection = check_sellable(recommendation)
     checkout, _ = claim(recommendation, connection, mode=Checkout.Mode.CHECKOUT)
     if checkout.state == State.CREATING:  # ours, or one that a crash left: the PSP gives the same page for it
-        return open_page(checkout)
+        checkout = open_page(checkout)
     if checkout.state != State.OPEN:
         raise PaymentInProgress()
     return checkout

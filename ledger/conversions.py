@@ -45,18 +45,21 @@ def record_conversion(recommendation: Recommendation, evidence: SaleEvidence) ->
         with transaction.atomic():
             return _record(recommendation, evidence)
     except IntegrityError:
-        # Another writer recorded this sale between our look and our insert: what it wrote is now to be seen.
+        # The same payment or order was recorded for another session between our look and our insert: look again.
         with transaction.atomic():
             return _record(recommendation, evidence)
 
 
 def _record(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
+    # One at a time for a session: whoever waits here sees all that the one before wrote. (NO KEY: rows that only
+    # refer to the session are not held up.)
+    Session.objects.select_for_update(no_key=True).get(pk=recommendation.session_id)
     known = _known(recommendation, evidence)
     if known is not None:
         if known.conversion.session_id != recommendation.session_id:
             raise OrderAttributed()
         return Recorded(known.conversion)
-    existing = Conversion.objects.select_for_update().filter(session=recommendation.session_id).first()
+    existing = Conversion.objects.filter(session=recommendation.session_id).first()
     if existing is not None:
         return _attach(existing, recommendation, evidence)
     if Conversion.objects.filter(

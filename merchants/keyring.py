@@ -93,7 +93,8 @@ def rotate() -> SigningKey:
     if settings.RAKO_SIGNING_KEYS and not fresh:
         raise ImproperlyConfigured("RAKO_SIGNING_KEYS holds no key that is not published yet: put a new one first")
     key = fresh[0] if fresh else _write_new_key()
-    starts = timezone.now() + LEAD if known else timezone.now().replace(microsecond=0)
+    # The first key covers the moment at which somebody found that there was none.
+    starts = timezone.now() + (LEAD if known else -LEAD)
     with transaction.atomic():
         SigningKey.objects.filter(valid_to=None).update(valid_to=starts)
         row = _publish(key, starts)

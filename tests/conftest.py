@@ -1,15 +1,5 @@
 """Shared fixtures: keys, clients, and the one liberty tests take with the database's guards."""
 
-import os
-
-# Fixed before Django reads its settings: one connection per thread, no key files, quiet logs.
-os.environ |= {
-    "RAKO_MODE": "sandbox",
-    "RAKO_DB_POOL_SIZE": "0",
-    "RAKO_LOG_LEVEL": "ERROR",
-    "RAKO_SIGNING_KEYS": "dGVzdHMtb25seS1lZDI1NTE5LXNlZWQtb2YtMzItYj0=",
-}
-
 from typing import Any
 
 import pytest

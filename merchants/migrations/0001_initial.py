@@ -2,6 +2,7 @@
 
 import django.contrib.postgres.constraints
 import django.contrib.postgres.fields
+import django.core.validators
 import django.db.models.deletion
 import django.db.models.expressions
 import django.db.models.lookups
@@ -68,7 +69,7 @@ class Migration(migrations.Migration):
                 ('intro_price_minor', models.BigIntegerField(blank=True, null=True)),
                 ('intro_months', models.PositiveSmallIntegerField(blank=True, null=True)),
                 ('criteria', models.JSONField(blank=True, default=dict)),
-                ('url', models.URLField(help_text="The offer's page on one of the merchant's hosts.", max_length=500)),
+                ('url', models.CharField(help_text="The offer's page on one of the merchant's hosts.", max_length=500, validators=[django.core.validators.URLValidator(['https', 'http'])])),
                 ('status', models.CharField(choices=[('active', 'Active'), ('withdrawn', 'Withdrawn')], default='active', max_length=10)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('updated_at', models.DateTimeField(auto_now=True)),

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.core.validators import URLValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Length
@@ -55,7 +56,11 @@ class Offer(models.Model):
     intro_price_minor = models.BigIntegerField(null=True, blank=True)
     intro_months = models.PositiveSmallIntegerField(null=True, blank=True)
     criteria = models.JSONField(default=dict, blank=True)
-    url = models.URLField(max_length=500, help_text="The offer's page on one of the merchant's hosts.")
+    url = models.CharField(
+        max_length=500,
+        validators=[URLValidator(["https", "http"])],
+        help_text="The offer's page on one of the merchant's hosts.",
+    )
     status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)

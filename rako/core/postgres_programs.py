@@ -176,7 +176,7 @@ def has_ended(pid: int) -> bool:
     if sys.platform != "linux":
         return not exists(pid)
     try:
-        return not Path(f"/proc/{pid}/cmdline").read_bytes()
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] in "ZX"
     except OSError:
         return True
 
@@ -184,8 +184,9 @@ def has_ended(pid: int) -> bool:
 def is_server(pid: int, cluster: Path) -> bool:
     """Whether the process is provably the server of exactly this folder."""
     if sys.platform != "linux":
-        ps = subprocess.run(["ps", "-wwo", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
-        return f"/postgres -D {cluster} -k " in ps.stdout
+        command = ["/bin/ps", "-wwo", "command=", "-p", str(pid)]
+        line = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        return f"/postgres -D {cluster} -k " in line
     try:
         program, *options = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:4]
         if not program.endswith(b"/postgres") or options != [b"-D", os.fsencode(cluster), b"-k"]:

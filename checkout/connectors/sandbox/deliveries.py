@@ -1,4 +1,4 @@
-"""Sending events to the account's webhook: signed at send time, tried again with growing pauses, given up after 16 times.
+"""Sending events to the account's webhook: signed at send time, tried again ever more slowly, given up after 16 times.
 
 No transaction and no row lock is held while the other side thinks. A claim pushes `next_attempt_at` ahead by a
 lease, so of two workers one sends; the lease also brings back what a worker took and never reported.

@@ -1,4 +1,4 @@
-"""From the sandbox PSP's words to Rako's: reads events strictly, so that a wrong shape is MalformedEvent and nothing else."""
+"""From the sandbox PSP's words to Rako's, read strictly: a wrong shape is MalformedEvent and nothing else."""
 
 import re
 from collections.abc import Callable, Mapping

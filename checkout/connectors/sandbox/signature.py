@@ -32,8 +32,7 @@ def verify(
         raise BadSignature()
     # An empty secret is one that everybody knows.
     expected = [_digest(body, secret, timestamp) for secret in secrets if secret]
-    # A list, not a generator: every comparison is made, whichever holds.
-    if not any([hmac.compare_digest(good, given) for good in expected for given in candidates]):
+    if not any(hmac.compare_digest(good, given) for good in expected for given in candidates):
         raise BadSignature()
 
 

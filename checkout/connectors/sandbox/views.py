@@ -29,7 +29,7 @@ class SeeOther(HttpResponseRedirect):
 
 
 def buyer_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """What holds for all of them: never stored, never framed, CSRF-checked, no resource but itself, nothing in a report."""
+    """What holds for all of them: never stored, never framed, CSRF-checked, nothing loaded, nothing reported."""
 
     @require_http_methods(["GET", "HEAD", "POST"])
     @sensitive_post_parameters()

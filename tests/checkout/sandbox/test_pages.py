@@ -1,6 +1,5 @@
 """Hosted pages: one payment for each, one end for each."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,10 +8,8 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 from pytest_django import Settings
 
-from checkout.connectors.base import PspRejected
 from checkout.connectors.sandbox import accounts, events, jobs, pages, payments
 from checkout.connectors.sandbox.models import Account, Delivery, PagePayment, PageStatus, Payment, PaymentPage
-from rako.core.money import MAX_MINOR, Money
 from tests.checkout.sandbox import factories
 from tests.checkout.sandbox.factories import ASKS_STEP_UP, FAILS_LATER, IS_DECLINED, SUCCEEDS, SUCCEEDS_LATER, told
 
@@ -48,9 +45,9 @@ def test_every_event_has_a_delivery_and_its_job(page: PaymentPage) -> None:
 
 
 def test_what_is_rolled_back_is_not_told(page: PaymentPage) -> None:
-    with pytest.raises(RuntimeError), transaction.atomic():
+    with transaction.atomic():
         pages.pay_page(page.pk, SUCCEEDS)
-        raise RuntimeError
+        transaction.set_rollback(True)
 
     assert told() == []
     assert not ProcrastinateJob.objects.exists()
@@ -205,63 +202,6 @@ def test_overdue_pages_expire_and_others_do_not(page: PaymentPage, account: Acco
     page.refresh_from_db()
     late.refresh_from_db()
     assert (closed, page.status, late.status) == (1, PageStatus.OPEN, PageStatus.EXPIRED)
-
-
-def test_the_same_attempt_gives_the_same_page(account: Account) -> None:
-    request = factories.checkout_request()
-
-    first, second = pages.create_page(account, request), pages.create_page(account, request)
-
-    assert first.pk == second.pk
-
-
-def test_accounts_do_not_share_attempts(account: Account) -> None:
-    request = factories.checkout_request()
-    other = accounts.open_account("Other", "/hooks/other")
-
-    first, second = pages.create_page(account, request), pages.create_page(other, request)
-
-    assert first.pk != second.pk
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"money": Money(1, "GBP")}, {"item_name": "Other"}, {"metadata": {}}, {"success_url": "https://x.example"}],
-)
-def test_the_same_attempt_with_other_content_is_refused(account: Account, change: dict[str, object]) -> None:
-    request = factories.checkout_request()
-    pages.create_page(account, request)
-
-    with pytest.raises(PspRejected):
-        pages.create_page(account, replace(request, **change))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"money": Money(0, "GBP")},
-        {"money": Money(-1, "GBP")},
-        {"money": Money(MAX_MINOR + 1, "GBP")},
-        {"money": Money(100, "XXX")},
-        {"item_name": ""},
-        {"item_name": "nul\x00"},
-        {"merchant_name": "lone \ud800 surrogate"},
-        {"success_url": "javascript:alert(1)"},
-        {"success_url": "https://"},
-        {"cancel_url": "//shop.example"},
-        {"cancel_url": "https://[shop"},
-        {"cancel_url": "https://shop.example/\r\nSet-Cookie: x"},
-        {"metadata": {"k": "v" * 501}},
-        {"metadata": {f"k{n}": "v" for n in range(51)}},
-        {"expires_at": timezone.now() - timedelta(seconds=1)},
-    ],
-    ids=str,
-)
-def test_a_request_out_of_bounds_leaves_no_page(account: Account, change: dict[str, object]) -> None:
-    with pytest.raises(PspRejected):
-        pages.create_page(account, factories.checkout_request(**change))
-
-    assert not PaymentPage.objects.exists()
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,13 @@
 """Several at once: exactly one outcome, and it is told once."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
-from typing import Any
-
 import pytest
-from django.db import connection
 
 from checkout.connectors.sandbox import accounts, deliveries, events, pages, payments
 from checkout.connectors.sandbox.models import Account, Delivery, PageStatus, Payment, PaymentPage
 from tests.checkout.sandbox import factories
 from tests.checkout.sandbox.conftest import Receiver
 from tests.checkout.sandbox.factories import ASKS_STEP_UP, SUCCEEDS, SUCCEEDS_LATER, told
+from tests.threads import race
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -22,23 +17,8 @@ def account(transactional_db: None) -> Account:
     return accounts.open_account("Northwind Running", "/hooks/northwind")
 
 
-def at_once(*calls: Callable[[], Any]) -> list[Any]:
-    """Run the calls in as many threads, started together; what they returned."""
-    barrier = Barrier(len(calls))
-
-    def run(call: Callable[[], Any]) -> Any:
-        try:
-            barrier.wait(timeout=10)
-            return call()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(calls)) as threads:
-        return list(threads.map(run, calls))
-
-
 def test_eight_submits_make_one_payment(page: PaymentPage) -> None:
-    results = at_once(*[lambda: pages.pay_page(page.pk, SUCCEEDS)] * 8)
+    results = race(lambda _: pages.pay_page(page.pk, SUCCEEDS))
 
     assert len({payment.pk for payment in results}) == Payment.objects.count() == 1
     assert sorted(told()) == [events.PAGE_COMPLETED, events.PAYMENT_SUCCEEDED]
@@ -46,16 +26,17 @@ def test_eight_submits_make_one_payment(page: PaymentPage) -> None:
 
 @pytest.mark.parametrize("_", range(5))
 def test_a_page_is_either_paid_or_expired(page: PaymentPage, _: int) -> None:
-    paid, expired = at_once(lambda: pages.pay_page(page.pk, SUCCEEDS), lambda: pages.expire_page(page.pk))
+    race(lambda number: pages.expire_page(page.pk) if number else pages.pay_page(page.pk, SUCCEEDS), times=2)
 
-    assert (paid is None) == (expired.status == PageStatus.EXPIRED)
+    page.refresh_from_db()
+    assert (page.status == PageStatus.EXPIRED) == (told() == [events.PAGE_EXPIRED])
     assert told() in ([events.PAGE_EXPIRED], [events.PAGE_COMPLETED, events.PAYMENT_SUCCEEDED])
 
 
 def test_eight_creations_make_one_page(account: Account) -> None:
     request = factories.checkout_request()
 
-    results = at_once(*[lambda: pages.create_page(account, request)] * 8)
+    results = race(lambda _: pages.create_page(account, request))
 
     assert len({page.pk for page in results}) == PaymentPage.objects.count() == 1
 
@@ -63,7 +44,7 @@ def test_eight_creations_make_one_page(account: Account) -> None:
 def test_eight_charges_of_one_attempt_charge_once(account: Account) -> None:
     request = factories.stored_charge()
 
-    results = at_once(*[lambda: payments.charge_stored(account, request)] * 8)
+    results = race(lambda _: payments.charge_stored(account, request))
 
     assert {payment.status for payment in results} == {"succeeded"}
     assert told() == [events.PAYMENT_SUCCEEDED]
@@ -72,7 +53,7 @@ def test_eight_charges_of_one_attempt_charge_once(account: Account) -> None:
 def test_approving_and_refusing_at_once_gives_one_answer(page: PaymentPage) -> None:
     asked = pages.pay_page(page.pk, ASKS_STEP_UP)
 
-    at_once(*[lambda: payments.answer_step_up(asked.pk, approve=n % 2 == 0) for n in range(4)])
+    race(lambda number: payments.answer_step_up(asked.pk, approve=number % 2 == 0))
 
     assert told() in ([events.PAYMENT_FAILED], [events.PAGE_COMPLETED, events.PAYMENT_SUCCEEDED])
 
@@ -80,7 +61,7 @@ def test_approving_and_refusing_at_once_gives_one_answer(page: PaymentPage) -> N
 def test_a_delayed_payment_is_settled_by_one_of_many(page: PaymentPage) -> None:
     held = pages.pay_page(page.pk, SUCCEEDS_LATER)
 
-    at_once(*[lambda: payments.complete_delayed(held.pk)] * 8)
+    race(lambda _: payments.complete_delayed(held.pk))
 
     assert told().count(events.PAYMENT_SUCCEEDED) == told().count(events.PAGE_SETTLED) == 1
 
@@ -89,7 +70,7 @@ def test_sweeps_at_once_expire_each_page_once(account: Account) -> None:
     for _ in range(10):
         factories.overdue(pages.create_page(account, factories.checkout_request()))
 
-    counts = at_once(*[pages.expire_overdue] * 4)
+    counts = race(lambda _: pages.expire_overdue(), times=4)
 
     assert sum(counts) == 10
     assert told() == [events.PAGE_EXPIRED] * 10
@@ -99,6 +80,6 @@ def test_of_eight_workers_one_sends_an_attempt(account: Account, receiver: Recei
     payments.charge_stored(account, factories.stored_charge())
     delivery = Delivery.objects.get()
 
-    at_once(*[lambda: deliveries.attempt(delivery.pk)] * 8)
+    race(lambda _: deliveries.attempt(delivery.pk))
 
     assert receiver.types == [events.PAYMENT_SUCCEEDED]

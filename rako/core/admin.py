@@ -1,0 +1,238 @@
+"""What all admin pages share: nothing is deleted, ids are found exactly, money is shown in major units, acts are logged."""
+
+import json
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.utils import quote
+from django.contrib.auth import get_permission_codename
+from django.db import models, transaction
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+
+from rako.core.ids import is_id
+from rako.core.money import to_decimal
+
+# Generic for the type checker only.
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Any]
+    TabularInline = admin.TabularInline[Any, Any]
+    ModelForm = forms.ModelForm[Any]
+else:
+    ModelAdmin = admin.ModelAdmin
+    TabularInline = admin.TabularInline
+    ModelForm = forms.ModelForm
+
+_LONGEST_SHOWN = 20_000
+_FROM_OBJECT = "_object"
+
+
+def money_text(amount_minor: int | None, currency: str) -> str:
+    """For people: `1,234.50 GBP`, or a dash for none."""
+    return "–" if amount_minor is None else f"{to_decimal(amount_minor, currency):,} {currency}"
+
+
+def percent_text(percent: Decimal) -> str:
+    """For people: `2.5 %`."""
+    return f"{percent.normalize():f} %"
+
+
+def money_column(field: str, label: str, currency: str = "currency") -> Callable[[Any, Any], str]:
+    """A column, as an attribute of an admin class, that shows minor units as money; `currency` may follow relations."""
+
+    @admin.display(description=label, ordering=field)
+    def column(_: Any, row: Any) -> str:
+        code = reduce(getattr, currency.split("__"), row)
+        return money_text(getattr(row, field), str(code))
+
+    return column
+
+
+def pretty_json(value: Any) -> SafeString:
+    """JSON data, or bytes that should be JSON, indented, escaped and of bounded length."""
+    if isinstance(value, bytes | memoryview):
+        text = bytes(value).decode("utf-8", "replace")
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            return _block(text)
+    return _block(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _block(text: str) -> SafeString:
+    cut = f"\n… {len(text) - _LONGEST_SHOWN:,} more characters" if len(text) > _LONGEST_SHOWN else ""
+    return format_html('<pre class="rako-block">{}{}</pre>', text[:_LONGEST_SHOWN], cut)
+
+
+def change_url(row: models.Model) -> str:
+    """The admin page of a row."""
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[quote(row.pk)])
+
+
+def list_url(model: type[models.Model], **wanted: str) -> str:
+    """The admin list of a model, narrowed to rows whose fields have these values."""
+    query = {f"{name}__exact": value for name, value in wanted.items()}
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist", query=query)
+
+
+class NeverDelete:
+    """Money and evidence hang on almost every row: the admin deletes nothing."""
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class RakoAdmin(NeverDelete, ModelAdmin):
+    """Every admin page of ours. `id_fields` are compared exactly when the search term has the shape of an id."""
+
+    id_fields: ClassVar[tuple[str, ...]] = ("pk",)
+    list_select_related: tuple[str, ...] = ()
+    list_per_page = 50
+    show_full_result_count = False
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        wanted = term.strip().upper()
+        if is_id(wanted):  # an index finds it, which it could not for a part of the id in any case
+            return queryset.filter(reduce(or_, (Q(**{name: wanted}) for name in self.id_fields))), False
+        return super().get_search_results(request, queryset, term)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The list, headed by what it is narrowed to if a link led here."""
+        narrowed = "".join(
+            f" of {name.removesuffix('__id__exact').replace('_', ' ')} {value}"
+            for name, value in request.GET.items()
+            if name.endswith("__id__exact")
+        )
+        title = f"{capfirst(self.opts.verbose_name_plural)}{narrowed}"
+        return super().changelist_view(request, {"title": title} | (extra_context or {}))
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **options: Any) -> Any:
+        """The page of a row offers the row's actions, and the lists of what belongs to it."""
+        row = context.get("original")
+        if row is not None:
+            acts = self.get_actions(request).items()
+            context["object_actions"] = [(name, act[2]) for name, act in acts if self.action_fits(name, row)]
+            context["related_lists"] = list(self._related_lists(request, row))
+        return super().render_change_form(request, context, *args, **options)
+
+    def action_fits(self, action: str, row: Any) -> bool:
+        """Whether to offer an action on the row's page."""
+        return True
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        """An action that was started on a row's page returns there."""
+        response = super().response_action(request, queryset)
+        if _FROM_OBJECT in request.POST and isinstance(response, HttpResponseRedirect):
+            page = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
+            return redirect(page, quote(request.POST["_selected_action"]))
+        return response
+
+    def may(self, request: HttpRequest, what: str) -> bool:
+        """Whether the user has the model's permission `what`, even where its form is closed to everybody."""
+        user: Any = request.user
+        return bool(user.has_perm(f"{self.opts.app_label}.{get_permission_codename(what, self.opts)}"))
+
+    def move(self, request: HttpRequest, chosen: QuerySet[Any], said: str, **values: Any) -> list[Any]:
+        """Set `values` on the chosen rows that differ, log `said` for each, and tell the user; returns those rows."""
+        rows = self.model._default_manager.filter(pk__in=chosen.order_by().values("pk")).exclude(**values)
+        with transaction.atomic():
+            moved = list(rows.select_related(*self.list_select_related).select_for_update(of=("self",)))
+            self.model._default_manager.filter(pk__in=[row.pk for row in moved]).update(**values, **self._stamp())
+            log_acts(request, moved, said)
+        told = (
+            f"{said.partition(':')[0]}: {_names(moved)}." if moved else "Nothing to do: all chosen rows are so already."
+        )
+        self.message_user(request, told, messages.SUCCESS if moved else messages.WARNING)
+        return moved
+
+    def ask_reason(self, request: HttpRequest, chosen: QuerySet[Any], action: str, title: str) -> str | HttpResponse:
+        """The reason the user gave for an action, or the page that asks for it."""
+        form = ReasonForm(request.POST if "reason" in request.POST else None)
+        if form.is_valid():
+            return str(form.cleaned_data["reason"])
+        context = self.admin_site.each_context(request) | {
+            "opts": self.opts,
+            "title": title,
+            "form": form,
+            "action": action,
+            "chosen": chosen[:20],
+            "count": chosen.count(),
+            "selected": request.POST.getlist("_selected_action"),
+            "select_across": request.POST.get("select_across", "0"),
+            "from_object": _FROM_OBJECT in request.POST,
+        }
+        return TemplateResponse(request, "admin/reason.html", context)
+
+    def _stamp(self) -> dict[str, Any]:
+        # An UPDATE passes auto_now by.
+        return {"updated_at": models.functions.Now()} if hasattr(self.model, "updated_at") else {}
+
+    def _related_lists(self, request: HttpRequest, row: models.Model) -> Iterator[tuple[str, str]]:
+        for relation in self.opts.related_objects:
+            model: Any = relation.related_model
+            if self.admin_site.is_registered(model) and self.admin_site.get_model_admin(model).has_view_permission(
+                request
+            ):
+                key = f"{relation.field.name}__{self.opts.pk.name}"
+                yield capfirst(model._meta.verbose_name_plural), list_url(model, **{key: str(row.pk)})
+
+
+class ReadOnlyAdmin(RakoAdmin):
+    """Records: to be looked at, by superusers too."""
+
+    ordering = ("-pk",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class ReadOnlyInline(NeverDelete, TabularInline):
+    """Rows that belong to the page's row, each with a link to its own page."""
+
+    extra = 0
+    show_change_link = True
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class ReasonForm(forms.Form):
+    """Why somebody acts."""
+
+    reason = forms.CharField(
+        max_length=300,
+        widget=forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField", "autofocus": True}),
+        help_text="Kept for ever in the history, for colleagues and auditors to read.",
+    )
+
+
+def log_acts(request: HttpRequest, rows: list[Any], said: str) -> None:
+    """Enter into the admin log that the user did something to these rows."""
+    if rows:
+        user: Any = request.user
+        LogEntry.objects.log_actions(user.pk, rows, CHANGE, said)
+
+
+def _names(rows: list[Any]) -> str:
+    more = f" and {len(rows) - 10} more" if len(rows) > 10 else ""
+    return ", ".join(str(row) for row in rows[:10]) + more

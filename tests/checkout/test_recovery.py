@@ -1,0 +1,151 @@
+"""A call that died between us and the PSP, at each point where it may die."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from checkout import recovery
+from checkout.connectors.registry import connector_for
+from checkout.connectors.sandbox import accounts
+from checkout.connectors.sandbox.models import PaymentPage
+from checkout.models import Authorization, Checkout
+from checkout.purchase import _charge_request
+from checkout.start import checkout_request, claim, open_page
+from ledger.models import Conversion
+from tests.checkout.psp import checkout_of, deliver, paid_event, pay
+from tests.factories import RecommendationFactory
+
+
+def aged(checkout):
+    """The checkout as the worker sees it when nobody can be working on it any more."""
+    Checkout.objects.filter(pk=checkout.pk).update(updated_at=timezone.now() - recovery.PATIENCE - timedelta(seconds=1))
+    return checkout
+
+
+def claimed(recommendation, mode="checkout"):
+    """Committed, and then we died before the PSP was called."""
+    connection = recommendation.offer.merchant.connections.get()
+    return claim(recommendation, connection, mode=mode)[0]
+
+
+def state_of(checkout):
+    return Checkout.objects.get(pk=checkout.pk).state
+
+
+def test_what_never_reached_the_psp_is_void(recommendation):
+    checkout = aged(claimed(recommendation))
+
+    recovery.recover_checkouts()
+
+    assert (state_of(checkout), PaymentPage.objects.count()) == ("void", 0)
+
+
+def test_what_reached_the_psp_is_completed(recommendation):
+    checkout = claimed(recommendation)
+    link = connector_for(checkout.connection).create_checkout(checkout_request(checkout))
+
+    recovery.recover_checkouts()
+    untouched = state_of(checkout)
+    aged(checkout)
+    recovery.recover_checkouts()
+
+    assert (untouched, state_of(checkout)) == ("creating", "open")
+    assert Checkout.objects.get(pk=checkout.pk).url == link.url
+
+
+def test_asking_again_completes_it_without_the_worker(post_checkout, recommendation):
+    checkout = claimed(recommendation)
+    link = connector_for(checkout.connection).create_checkout(checkout_request(checkout))
+
+    reply = post_checkout(recommendation).json()
+
+    assert (reply["transactionId"], reply["checkoutUrl"]) == (checkout.pk, link.url)
+
+
+def test_a_charge_that_died_is_found_and_its_event_converts(recommendation):
+    checkout = aged(claimed(recommendation, "autonomous"))
+    connector_for(checkout.connection).charge_stored_method(_charge_request(checkout, "pm_card_visa"))
+
+    recovery.recover_checkouts()
+
+    assert state_of(checkout) == "processing"
+    assert Conversion.objects.count() == 0
+
+
+@pytest.mark.parametrize(("method", "state"), [("pm_card_declined", "failed"), ("pm_card_processing", "processing")])
+def test_an_unknown_charge_learns_what_became_of_it(recommendation, method, state):
+    checkout = claimed(recommendation, "autonomous")
+    connector_for(checkout.connection).charge_stored_method(_charge_request(checkout, method))
+    Checkout.objects.filter(pk=checkout.pk).update(state="unknown")
+    aged(checkout)
+
+    recovery.recover_checkouts()
+
+    assert state_of(checkout) == state
+
+
+def test_a_charge_that_never_happened_gives_the_mandate_back(recommendation):
+    checkout = aged(claimed(recommendation, "autonomous"))
+    Authorization.objects.create(
+        agent_id=recommendation.agent_id,
+        reference="m",
+        checkout=checkout,
+        max_amount_minor=1,
+        currency="GBP",
+        expires_at=timezone.now(),
+    )
+
+    recovery.recover_checkouts()
+
+    assert Authorization.objects.get().released_at is not None
+
+
+@pytest.mark.parametrize(("card", "state"), [(None, "expired"), ("succeeds", "processing")])
+def test_a_page_that_died_while_being_closed_is_closed_or_found_paid(checkout, card, state):
+    if card:
+        pay(checkout, card)
+    Checkout.objects.filter(pk=checkout.pk).update(state="expiring")
+    aged(checkout)
+
+    recovery.recover_checkouts()
+
+    assert state_of(checkout) == state
+
+
+def test_a_psp_that_is_down_keeps_the_checkout_for_later(recommendation):
+    checkout = aged(claimed(recommendation))
+    accounts.close_account(checkout.connection.account_id)
+
+    assert (recovery.recover_checkouts(), state_of(checkout)) == (0, "creating")
+
+
+def test_an_open_page_whose_time_is_over_expires(checkout):
+    Checkout.objects.filter(pk=checkout.pk).update(expires_at=timezone.now() - timedelta(minutes=2))
+
+    recovery.expire_checkouts()
+
+    assert (state_of(checkout), PaymentPage.objects.get().status) == ("expired", "expired")
+
+
+def test_an_open_page_that_was_paid_in_the_last_moment_does_not(checkout):
+    event = paid_event(checkout)
+    Checkout.objects.filter(pk=checkout.pk).update(expires_at=timezone.now() - timedelta(minutes=2))
+
+    recovery.expire_checkouts()
+    deliver(checkout.connection, event)
+
+    assert (state_of(checkout), Conversion.objects.count()) == ("succeeded", 1)
+
+
+def test_a_late_answer_of_the_psp_does_not_reopen_what_was_ended(recommendation):
+    checkout = claimed(recommendation)
+    Checkout.objects.filter(pk=checkout.pk).update(state="void")
+
+    assert open_page(checkout).state == "void"
+
+
+def test_recovery_with_nothing_to_do_is_quiet(db):
+    checkout_of(RecommendationFactory())
+
+    assert (recovery.recover_checkouts(), recovery.expire_checkouts()) == (0, 0)

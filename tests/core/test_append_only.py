@@ -1,0 +1,211 @@
+"""Facts stay facts: each guard is tried with raw SQL, as a bug or an intruder would."""
+
+from datetime import UTC, datetime
+
+import pytest
+from django.apps import apps
+from django.db import IntegrityError, connection, transaction
+
+from ledger.models import Conversion, Entry
+from merchants.models import CommissionTerms
+from rako.core.append_only import GUARDED_TABLES, AppendOnlyError, AppendOnlyModel
+from rako.core.ids import new_id
+from sessions_app.clicks import log_click
+from sessions_app.models import Recommendation
+from tests.checkout.psp import checkout_of, deliver, paid_event
+from tests.factories import RecommendationFactory
+
+TABLES = sorted(GUARDED_TABLES)
+# What a lifecycle moves; every other column of a guarded table is a fact.
+CHANGEABLE = {
+    "ledger_conversion": {"status", "verification_level", "validation_ends_at"},
+    "merchants_signingkey": {"valid_to"},
+    "checkout_webhookreceipt": {
+        *("state", "attempts", "processed_at", "result", "failed_check", "reason", "conversion_id")
+    },
+}
+APPEND_ONLY = [model for model in apps.get_models() if issubclass(model, AppendOnlyModel)]
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def facts(db):
+    """A sale from recommendation to conversion: at least one row in every guarded table."""
+    recommendation = RecommendationFactory()
+    checkout = checkout_of(recommendation)
+    assert deliver(checkout.connection, paid_event(checkout)).json()["status"] == "conversion_recorded"
+    log_click(recommendation, address="203.0.113.9", user_agent="Mozilla/5.0")
+    run("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def run(sql, *values):
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return cursor.fetchall() if cursor.description else cursor.rowcount
+
+
+def refused(sql):
+    """Whether PostgreSQL refuses a statement as a change of facts (and not for any other reason)."""
+    try:
+        with transaction.atomic():
+            run(sql)
+    except IntegrityError as error:
+        return error.__cause__.sqlstate == "23001"  # restrict_violation
+    return False
+
+
+def columns(table, *, generated="NEVER"):
+    sql = "SELECT column_name::text FROM information_schema.columns WHERE table_name = %s AND is_generated = %s"
+    return {name for (name,) in run(sql, table, generated)}
+
+
+def key_of(table):
+    return next(model for model in apps.get_models() if model._meta.db_table == table)._meta.pk.column
+
+
+def test_every_append_only_model_is_guarded():
+    assert {model._meta.db_table for model in APPEND_ONLY} <= GUARDED_TABLES
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_guarded_table_has_a_row_to_try(facts, table):
+    assert run(f"SELECT count(*) FROM {table}")[0][0] >= 1
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_only_lifecycle_columns_can_be_updated(facts, table):
+    writable = {name for name in columns(table) if not refused(f"UPDATE {table} SET {name} = {name}")}
+
+    assert writable == CHANGEABLE.get(table, set())
+
+
+def test_a_computed_hash_cannot_be_computed_anew(facts):
+    assert columns("ledger_entry", generated="ALWAYS") == {"leaf_hash"}
+    assert refused("UPDATE ledger_entry SET leaf_hash = DEFAULT")
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_no_row_can_be_deleted(facts, table):
+    assert refused(f"DELETE FROM {table}")
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_no_table_can_be_truncated(facts, table):
+    run(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {table}_no_truncate")
+
+    assert refused(f"TRUNCATE {table} CASCADE")
+
+
+def test_truncating_the_registry_does_not_reach_the_facts(facts):
+    for table in TABLES:
+        run(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {table}_no_truncate")
+
+    assert refused("TRUNCATE merchants_merchant CASCADE")
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_an_upsert_changes_no_fact(facts, table):
+    names, key = ", ".join(sorted(columns(table))), key_of(table)
+    upsert = f"INSERT INTO {table} ({names}) SELECT {names} FROM {table} ON CONFLICT ({key}) DO UPDATE SET "
+    protected = columns(table) - CHANGEABLE.get(table, set())
+
+    assert [name for name in protected if not refused(f"{upsert} {name} = EXCLUDED.{name}")] == []
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_merge_changes_no_fact(facts, table):
+    key = key_of(table)
+    merge = f"MERGE INTO {table} USING {table} AS other ON {table}.{key} = other.{key} WHEN MATCHED THEN "
+    protected = columns(table) - CHANGEABLE.get(table, set())
+
+    assert [name for name in protected if not refused(f"{merge} UPDATE SET {name} = other.{name}")] == []
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_merge_deletes_no_fact(facts, table):
+    key = key_of(table)
+    merge = f"MERGE INTO {table} USING {table} AS other ON {table}.{key} = other.{key} WHEN MATCHED THEN "
+
+    assert refused(f"{merge} DELETE")
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("statement", ["DELETE FROM {table}", "UPDATE {table} SET {key} = {key}"])
+def test_a_session_that_claims_to_be_a_replica_is_refused_too(facts, table, statement):
+    run("SET LOCAL session_replication_role = replica")
+
+    assert refused(statement.format(table=table, key=key_of(table)))
+
+
+def test_a_conversions_level_may_change(facts):
+    assert Conversion.objects.update(verification_level="reconciled") == 1
+
+
+@pytest.mark.parametrize("value", ["2020-01-01", "2999-01-01"])
+@pytest.mark.parametrize("role", ["origin", "replica"])
+def test_when_an_entry_was_recorded_cannot_be_claimed(facts, value, role):
+    names = ", ".join(sorted(columns("ledger_entry") - {"id", "recorded_at"}))
+    values = names.replace("idempotency_key", "'another'").replace("entry_id", f"'{new_id()}'")
+    run(f"SET LOCAL session_replication_role = {role}")
+    run(
+        f"INSERT INTO ledger_entry (recorded_at, {names}) SELECT '{value}', {values} FROM ledger_entry LIMIT 1".replace(
+            "stream_seq FROM", "99 FROM"
+        )
+    )
+
+    assert run("SELECT now() - recorded_at < '1 minute' FROM ledger_entry WHERE idempotency_key = 'another'")[0][0]
+
+
+def test_the_orm_cannot_claim_it_either(facts):
+    told = {"occurred_at": LONG_AGO, "recorded_at": LONG_AGO, "kind": "test", "body": b"{}"}
+
+    entry = Entry.objects.create(stream_id=new_id(), stream_seq=1, idempotency_key="own", **told)
+
+    entry.refresh_from_db()
+    assert (entry.occurred_at, entry.recorded_at > LONG_AGO) == (LONG_AGO, True)
+
+
+@pytest.mark.parametrize("model", APPEND_ONLY, ids=lambda model: model.__name__)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rows: rows.update(pk=rows[0].pk),
+        lambda rows: rows.delete(),
+        lambda rows: rows.bulk_update([rows[0]], ["id"]),
+        lambda rows: rows[0].save(),
+        lambda rows: rows[0].save(force_update=True),
+        lambda rows: rows[0].delete(),
+        lambda rows: type(rows[0])._base_manager.update(pk=rows[0].pk),
+        lambda rows: rows.update_or_create(pk=rows[0].pk, defaults={"pk": rows[0].pk}),
+    ],
+    ids=["update", "delete", "bulk_update", "save", "force", "delete-one", "base-manager", "update-or-create"],
+)
+def test_python_refuses_before_postgresql_is_asked(facts, model, change):
+    with pytest.raises(AppendOnlyError, match=model.__name__):
+        change(model.objects.all())
+
+
+@pytest.mark.parametrize(
+    "evade",
+    [
+        lambda row: CommissionTerms.objects.bulk_create(
+            [row], update_conflicts=True, unique_fields=["id"], update_fields=["amount_minor"]
+        ),
+        lambda row: CommissionTerms.objects.filter(pk=row.pk)._raw_delete("default"),
+        lambda row: row.save_base(force_update=True),
+    ],
+    ids=["bulk_create", "raw_delete", "save_base"],
+)
+def test_whatever_evades_python_meets_postgresql(facts, evade):
+    with pytest.raises(IntegrityError, match="its rows are facts"), transaction.atomic():
+        evade(CommissionTerms.objects.get())
+
+
+def test_a_row_with_a_known_id_is_inserted_not_updated(facts):
+    known = Recommendation.objects.get()
+    copy = Recommendation(**{field.attname: getattr(known, field.attname) for field in Recommendation._meta.fields})
+
+    with pytest.raises(IntegrityError, match="duplicate key"), transaction.atomic():
+        copy.save()
+
+

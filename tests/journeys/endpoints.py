@@ -1,0 +1,276 @@
+"""Every endpoint of /v1 with what it takes, a small world to call it in, and what a refusal must look like."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.apps import apps
+from django.db import connection
+from django.test import Client
+from django.urls import get_resolver
+from django.utils import timezone
+
+from rako.core.ids import is_id
+from tests.factories import (
+    AgentKeyFactory,
+    MerchantKeyFactory,
+    OfferFactory,
+    RecommendationFactory,
+    SessionFactory,
+)
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+UNKNOWN_ID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+ODD_IDS = (
+    UNKNOWN_ID,
+    UNKNOWN_ID.lower(),
+    UNKNOWN_ID[:-1],
+    UNKNOWN_ID + "\n",
+    "8" + UNKNOWN_ID[1:],
+    "x",
+    " ",
+    "null",
+    "é" * 26,
+    "𝟘" * 26,
+    "'; DROP TABLE sessions_app_session; --",
+    "A" * 65,
+    "A" * 10_000,
+)
+NOT_TEXT = (0, -1, 1.5, True, False, [], ["x"], {}, {"id": "x"})
+NOT_NUMBER = ("10", "", True, False, [], [10], {}, {"amount": 10})
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a JSON body. `longest` is in characters; an `id` that is none of ours is unknown, not wrong."""
+
+    kind: str
+    required: bool = False
+    longest: int | None = None
+    may_be_empty: bool = False
+
+    def wrong_values(self) -> Iterator[Any]:
+        """JSON values that this field refuses with 400."""
+        yield from {"number": NOT_NUMBER, "object": ("x", 0, True, [], [{}])}.get(self.kind, NOT_TEXT)
+        yield from _WRONG.get(self.kind, ())
+        if self.longest:
+            yield from ("x" * (self.longest + 1), "x" * 10_000)
+        if self.kind not in {"number", "object"} and not self.may_be_empty:
+            yield ""
+        if self.required:
+            yield None
+
+
+_WRONG: dict[str, tuple[Any, ...]] = {
+    "number": (-1, -0.01, 1.234, 0.001, 1e300, 1e16, 2**53, 2**63, 2**64 - 1, 10_000_000_000.01),
+    "object": ({"x": "y" * 9000}, {"x": [[[[[]]]]] * 2000}),
+    "currency": ("XXX", "gbp", "GBPX", "£", "G\nB", " GBP"),
+    "instant": (
+        "now", "2026-01-01", "2026-01-01T00:00:00", "2026-13-45T00:00:00Z", "2026-02-30T00:00:00Z",
+        "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "1" * 10_000,
+    ),
+    "date": ("today", "2026-02-30", "2026-01-01T00:00:00Z", "10000-01-01", "1" * 10_000),
+}  # fmt: skip
+
+_ID = Field("id", required=True)
+_PAYMENT = {
+    "paymentMethod": Field("text", longest=255),
+    "authorization": Field("object"),
+    "authorization.reference": Field("text", required=True, longest=100),
+    "authorization.maxAmount": Field("number", required=True),
+    "authorization.currency": Field("currency", required=True, longest=3),
+    "authorization.expiresAt": Field("instant", required=True),
+    "authorization.merchantId": Field("text"),
+}
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One method of one route. `party` says whose key it takes; `body` and `query` name what it reads."""
+
+    method: str
+    route: str
+    party: str
+    body: dict[str, Field] = field(default_factory=dict)
+    query: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.method} /{re.sub('<str:([a-z_]+)>', r'{\1}', self.route)}"
+
+
+ENDPOINTS = (
+    Endpoint(
+        "GET", "v1/offers", "agent",
+        query={
+            "vertical": "text", "provider": "text", "min_price": "price", "max_price": "price",
+            "data_gb_min": "whole", "min_data_gb": "whole", "contract_months": "whole", "limit": "limit",
+            "cursor": "cursor",
+        },
+    ),
+    Endpoint("GET", "v1/offers/<str:offer_id>/requirements", "agent"),
+    Endpoint(
+        "POST", "v1/recommend", "agent",
+        {"sessionId": _ID, "offerId": _ID, "context": Field("text", longest=2000, may_be_empty=True)},
+    ),
+    Endpoint(
+        "POST", "v1/checkout", "agent",
+        {"sessionId": _ID, "recommendationId": _ID, "userDetails": Field("object")} | _PAYMENT,
+    ),
+    Endpoint("POST", "v1/purchase", "agent", {"recommendationId": _ID} | _PAYMENT),
+    Endpoint("GET", "v1/sessions/<str:session_id>", "both"),
+    Endpoint("GET", "v1/conversions", "both", query={"limit": "limit", "cursor": "cursor"}),
+    Endpoint(
+        "POST", "v1/conversions", "merchant",
+        {
+            "sessionId": _ID,
+            "orderReference": Field("text", required=True, longest=200),
+            "transactionValue": Field("number", required=True),
+            "recommendationId": Field("id"),
+            "currency": Field("currency", longest=3),
+            "paymentReference": Field("text", longest=200),
+            "occurredAt": Field("instant"),
+            "serviceDate": Field("date"),
+        },
+    ),
+    Endpoint("GET", "v1/conversions/<str:conversion_id>", "both"),
+    Endpoint("GET", "v1/conversions/<str:conversion_id>/evidence", "both"),
+    Endpoint("POST", "v1/codes/issue", "both", {"offerId": _ID}),
+    Endpoint("POST", "v1/codes/verify", "nobody", {"code": Field("text", required=True)}),
+    Endpoint("GET", "v1/codes/public-key", "nobody"),
+    Endpoint("POST", "v1/webhooks/<str:kind>/<str:connection_id>", "psp"),
+)  # fmt: skip
+
+ROUTES = tuple(dict.fromkeys(endpoint.route for endpoint in ENDPOINTS))
+JSON_ENDPOINTS = tuple(endpoint for endpoint in ENDPOINTS if endpoint.body)
+KEYED_ENDPOINTS = tuple(endpoint for endpoint in ENDPOINTS if endpoint.party in {"agent", "merchant", "both"})
+
+
+def routes_served() -> set[str]:
+    """The /v1 routes in rako.urls."""
+    return {str(entry.pattern) for entry in get_resolver().url_patterns if str(entry.pattern).startswith("v1/")}
+
+
+class World:
+    """An agent and a merchant with an open session, a recommendation and a conversion; and strangers of both kinds."""
+
+    def __init__(self) -> None:
+        self.agent, self.other_agent = AgentKeyFactory(), AgentKeyFactory()
+        self.offer, self.other_offer = OfferFactory(), OfferFactory()
+        self.merchant = MerchantKeyFactory(merchant=self.offer.merchant)
+        self.other_merchant = MerchantKeyFactory(merchant=self.other_offer.merchant)
+        self.keys = {"agent": self.agent.secret, "merchant": self.merchant.secret, "both": self.agent.secret}
+        self.recommendation = self.recommend(self.offer)
+        self.session = self.recommendation.session
+        self.connection = self.offer.merchant.connections.get()
+        self.conversion_id = self._convert(self.recommend(self.offer))
+
+    def recommend(self, offer: Any) -> Any:
+        """A recommendation in a session of its own."""
+        return RecommendationFactory(session=SessionFactory(agent=self.agent.agent), offer=offer)
+
+    def _convert(self, recommendation: Any) -> str:
+        sale = {"sessionId": recommendation.session_id, "orderReference": "order-0", "transactionValue": 10}
+        reply = call("POST", "/v1/conversions", json.dumps(sale), key=self.merchant.secret)
+        return str(reply.json()["conversionId"])
+
+    def path(self, endpoint: Endpoint, odd: str | None = None) -> str:
+        """An endpoint's address with our own ids in it, or with `odd` (percent-encoded) instead of each."""
+        ids = {
+            "offer_id": self.offer.pk,
+            "session_id": self.session.pk,
+            "conversion_id": self.conversion_id,
+            "kind": "sandbox",
+            "connection_id": self.connection.pk,
+        }
+        return "/" + re.sub("<str:([a-z_]+)>", lambda match: odd or ids[match[1]], endpoint.route)
+
+    def body(self, endpoint: Endpoint) -> dict[str, Any]:
+        """A body with every field, which the endpoint accepts."""
+        values: dict[str, Any] = {
+            "sessionId": self.session.pk,
+            "offerId": self.offer.pk,
+            "recommendationId": self.recommendation.pk,
+            "context": "cheapest that fits",
+            "userDetails": {"email": "buyer@example.com"},
+            "paymentMethod": "pm_card_visa",
+            "authorization": {
+                "reference": "mandate-1",
+                "maxAmount": 12.5,
+                "currency": "GBP",
+                "expiresAt": (timezone.now() + timedelta(hours=1)).isoformat(),
+                "merchantId": self.offer.merchant_id,
+            },
+            "orderReference": "order-1",
+            "transactionValue": 10,
+            "currency": "GBP",
+            "paymentReference": "pi_1",
+            "occurredAt": timezone.now().isoformat(),
+            "serviceDate": "2026-01-01",
+            "code": self.recommendation.aap_code,
+        }
+        return {name: values[name] for name in endpoint.body if "." not in name}
+
+    def call(self, endpoint: Endpoint, body: Any = None, *, query: str = "", **options: Any) -> Any:
+        """Call an endpoint with its party's key. `body` is JSON text, or a value to make it from."""
+        options = {"key": self.keys.get(endpoint.party), "path": self.path(endpoint)} | options
+        path = options.pop("path") + (f"?{query}" if query else "")
+        text = body if isinstance(body, str | bytes) else json.dumps(self.body(endpoint) if body is None else body)
+        return call(options.pop("method", endpoint.method), path, text if endpoint.method == "POST" else b"", **options)
+
+
+def call(method: str, path: str, body: str | bytes = b"", *, key: str | None = None, **options: Any) -> Any:
+    """One request through the whole stack; a fault of ours is an answer of 500, not an exception."""
+    headers = ({"Authorization": f"Bearer {key}"} if key else {}) | options.pop("headers", {})
+    options = {"content_type": "application/json"} | options
+    return Client(raise_request_exception=False, enforce_csrf_checks=True).generic(
+        method, path, body, headers=headers, **options
+    )
+
+
+def with_value(body: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
+    """The body with one field set; `a.b` is the field b of the object a."""
+    outer, _, inner = name.partition(".")
+    return body | {outer: body[outer] | {inner: value} if inner else value}
+
+
+def faults(reply: Any, *wanted: int) -> list[str]:
+    """What is wrong with a refusal: its status is none of `wanted` (any 4xx), or its form is not the protocol's."""
+    status, code = reply.status_code, reply.headers.get("X-Error-Code", "")
+    found = []
+    if status not in (wanted or range(400, 500)):
+        found.append(f"status {status}")
+    if not is_id(reply.headers.get("X-Request-Id")):
+        found.append("no X-Request-Id")
+    if not re.fullmatch("[a-z_]+", code):
+        found.append(f"X-Error-Code {code!r}")
+    if reply.headers.get("Content-Type") != "application/json":
+        found.append(f"Content-Type {reply.headers.get('Content-Type')}")
+    if reply.request["REQUEST_METHOD"] != "HEAD" and not _is_error_body(reply.content):
+        found.append(f"body {reply.content[:80]!r}")
+    return found
+
+
+def _is_error_body(content: bytes) -> bool:
+    try:
+        body = json.loads(content)
+    except ValueError:
+        return False
+    return isinstance(body, dict) and list(body) == ["error"] and isinstance(body["error"], str) and body["error"] != ""
+
+
+def stored() -> dict[str, str]:
+    """A fingerprint of the rows of each of our tables, and of the jobs that wait: any write changes it."""
+    ours = ("rako", "merchants", "sessions_app", "ledger", "checkout", "sandbox")
+    tables = [model._meta.db_table for label in ours for model in apps.get_app_config(label).get_models()]
+    parts = [
+        f"SELECT '{table}', md5(coalesce(string_agg(row::text, '|' ORDER BY row::text), '')) FROM {table} row"  # noqa: S608
+        for table in [*tables, "procrastinate_jobs"]
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(parts))
+        return dict(cursor.fetchall())
+
+
