@@ -23,7 +23,6 @@ from merchants.models import Connection
 from rako.core.admin import ModelForm, RakoAdmin, ReadOnlyAdmin, ReadOnlyInline, log_acts, money_column, pretty_json
 
 log = logging.getLogger("rako.webhooks")
-
 _SECRETS_OF_CONNECTION = tuple(f"connection__{name}" for name in SECRETS)
 _MOST_AT_ONCE = 50
 
@@ -31,11 +30,7 @@ _MOST_AT_ONCE = 50
 class ConnectForm(ModelForm):
     """Which merchant to connect to what."""
 
-    kind = forms.ChoiceField(
-        label="Payment processor",
-        choices=[("sandbox", "sandbox: a simulation, no real money")],
-        help_text="Opens an account at the sandbox PSP in the merchant's name.",
-    )
+    kind = forms.ChoiceField(label="Payment processor", choices=[("sandbox", "sandbox: a simulation, no real money")])
 
     class Meta:
         model = Connection

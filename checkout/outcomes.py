@@ -26,7 +26,8 @@ _MOVES: dict[OutcomeType, tuple[Checkout.State, tuple[Checkout.State, ...]]] = {
         State.FAILED,
         (State.CREATING, State.OPEN, State.EXPIRING, State.UNKNOWN, State.PROCESSING),
     ),
-    OutcomeType.CHECKOUT_EXPIRED: (State.EXPIRED, (State.CREATING, State.OPEN, State.EXPIRING)),
+    # A page that expires after a declined card is told of twice, as failed and as expired, in any order: expiry stands.
+    OutcomeType.CHECKOUT_EXPIRED: (State.EXPIRED, (State.CREATING, State.OPEN, State.EXPIRING, State.FAILED)),
 }
 
 

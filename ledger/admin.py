@@ -174,7 +174,7 @@ class EntryAdmin(ReadOnlyAdmin):
 def totals(conversions: QuerySet[Conversion]) -> list[dict[str, str]]:
     """What these conversions come to, a row for each currency."""
     sums = {name.removesuffix("_minor"): Sum(name) for name in _SUMS}
-    rows = conversions.order_by("currency").values("currency").annotate(count=Count("pk"), **sums)
+    rows: Any = conversions.order_by("currency").values("currency").annotate(count=Count("pk"), **sums)
     return [
         {name: money_text(row[name], row["currency"]) for name in sums} | {"count": f"{row['count']:,}"} for row in rows
     ]

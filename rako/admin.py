@@ -46,7 +46,7 @@ class LogEntryAdmin(ReadOnlyAdmin):
 
 
 @admin.register(User)
-class StaffAdmin(NeverDelete, UserAdmin):
+class StaffAdmin(NeverDelete, UserAdmin):  # type: ignore[type-arg]  # generic for the type checker only
     """Accounts are switched off, not deleted: the log of what they did would go with them."""
 
 

@@ -26,7 +26,7 @@ class SwitchAdmin(RakoAdmin):
         return self.may(request, "change")
 
     def action_fits(self, action: str, row: Any) -> bool:
-        return (action == "deactivate") == row.is_active
+        return bool(row.is_active) == (action == "deactivate")
 
     @admin.action(description="Activate", permissions=["switch"])
     def activate(self, request: HttpRequest, chosen: QuerySet[Any]) -> None:

@@ -61,7 +61,7 @@ class Migration(migrations.Migration):
                 ('occurred_at', models.DateTimeField()),
                 ('recorded_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('body', models.BinaryField()),
-                ('leaf_hash', models.GeneratedField(db_persist=True, expression=ledger.models.entry._LeafHash('body'), output_field=models.BinaryField())),
+                ('leaf_hash', models.GeneratedField(db_persist=True, expression=ledger.models.entry.LeafHash('body'), output_field=models.BinaryField())),
             ],
             options={
                 'verbose_name_plural': 'entries',

@@ -8,7 +8,7 @@ from rako.core.append_only import AppendOnlyModel
 from rako.core.ids import UlidField
 
 
-class _LeafHash(Func):
+class LeafHash(Func):
     """RFC 6962 leaf hash: SHA-256 over a zero byte and the body. PostgreSQL computes it, so it cannot be claimed."""
 
     template = "sha256('\\x00'::bytea || %(expressions)s)"
@@ -30,7 +30,7 @@ class Entry(AppendOnlyModel):
     occurred_at = models.DateTimeField()
     recorded_at = models.DateTimeField(db_default=Now(), editable=False)
     body = models.BinaryField()
-    leaf_hash = models.GeneratedField(expression=_LeafHash("body"), output_field=models.BinaryField(), db_persist=True)
+    leaf_hash = models.GeneratedField(expression=LeafHash("body"), output_field=models.BinaryField(), db_persist=True)
 
     class Meta:
         verbose_name_plural = "entries"

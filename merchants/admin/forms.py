@@ -29,15 +29,16 @@ class MerchantForm(ModelForm):
 
     class Meta:
         model = Merchant
-        fields = "__all__"  # noqa: DJ007  # the admin's fieldsets choose
+        fields = "__all__"  # the admin's fieldsets choose
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         if fee := self.fields.get("network_fee_rate"):
             fee.initial = Merchant._meta.get_field("network_fee_rate").default
+            now = percent_text(self.instance.network_fee_rate * 100)
             fee.help_text = (
-                f"The network's share of each commission, as agreed; now {percent_text(self.instance.network_fee_rate * 100)}."
-                " Type 0.2 for 20 %. A change holds for conversions from then on."
+                f"The network's share of each commission: {now} as it stands. Type 0.2 for 20 %. "
+                "A change holds for conversions recorded from then on."
             )
 
 
@@ -95,7 +96,7 @@ class OfferForm(MajorUnitsForm):
 
     class Meta:
         model = Offer
-        fields = "__all__"  # noqa: DJ007  # the admin's fieldsets choose
+        fields = "__all__"  # the admin's fieldsets choose
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

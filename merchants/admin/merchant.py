@@ -62,7 +62,7 @@ class MerchantAdmin(RakoAdmin):
         ("Record", {"fields": ("id", "created_at")}),
     )
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Merchant]:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         live = Connection.objects.filter(merchant=OuterRef("pk"), status="active").values("kind")[:1]
         offers = Offer.objects.filter(merchant=OuterRef("pk"), status="active").order_by().values("merchant")
         counted = offers.annotate(count=Count("pk")).values("count")

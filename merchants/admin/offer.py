@@ -83,7 +83,7 @@ class OfferAdmin(RakoAdmin):
     price = money_column("price_minor", "price")
     intro_price = money_column("intro_price_minor", "introductory price")
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Offer]:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).annotate(commission=current_terms())
 
     def get_readonly_fields(self, request: HttpRequest, obj: Offer | None = None) -> tuple[str, ...]:

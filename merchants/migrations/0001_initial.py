@@ -73,8 +73,8 @@ class Migration(migrations.Migration):
                 ('status', models.CharField(choices=[('active', 'Active'), ('withdrawn', 'Withdrawn')], default='active', max_length=10)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('updated_at', models.DateTimeField(auto_now=True)),
-                ('data_gb', models.GeneratedField(db_persist=True, expression=merchants.models.offer._CriterionNumber('data_gb'), output_field=models.IntegerField(null=True))),
-                ('contract_months', models.GeneratedField(db_persist=True, expression=merchants.models.offer._CriterionNumber('contract_months'), output_field=models.IntegerField(null=True))),
+                ('data_gb', models.GeneratedField(db_persist=True, expression=merchants.models.offer.CriterionNumber('data_gb'), output_field=models.IntegerField(null=True))),
+                ('contract_months', models.GeneratedField(db_persist=True, expression=merchants.models.offer.CriterionNumber('contract_months'), output_field=models.IntegerField(null=True))),
                 ('merchant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='offers', to='merchants.merchant')),
             ],
         ),
@@ -105,7 +105,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-valid_from'],
-                'constraints': [django.contrib.postgres.constraints.ExclusionConstraint(expressions=[(merchants.models.signing_key._Validity('valid_from', 'valid_to'), '&&')], name='signing_key_one_at_a_time'), models.CheckConstraint(condition=models.Q(('valid_to', None), ('valid_to__gt', models.F('valid_from')), _connector='OR'), name='signing_key_lives')],
+                'constraints': [django.contrib.postgres.constraints.ExclusionConstraint(expressions=[(merchants.models.signing_key.Validity('valid_from', 'valid_to'), '&&')], name='signing_key_one_at_a_time'), models.CheckConstraint(condition=models.Q(('valid_to', None), ('valid_to__gt', models.F('valid_from')), _connector='OR'), name='signing_key_lives')],
             },
         ),
         migrations.CreateModel(
@@ -164,7 +164,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='offer',
-            constraint=models.CheckConstraint(condition=django.db.models.lookups.LessThanOrEqual(django.db.models.expressions.CombinedExpression(merchants.models.offer._Utf8Bytes('provider'), '+', merchants.models.offer._Utf8Bytes('name')), 80), name='offer_provider_and_name_fit_the_code'),
+            constraint=models.CheckConstraint(condition=django.db.models.lookups.LessThanOrEqual(django.db.models.expressions.CombinedExpression(merchants.models.offer.Utf8Bytes('provider'), '+', merchants.models.offer.Utf8Bytes('name')), 80), name='offer_provider_and_name_fit_the_code'),
         ),
         migrations.AddConstraint(
             model_name='commissionterms',

@@ -21,11 +21,13 @@ CURRENCIES = [(code, code) for code in EXPONENTS]
 UNLIMITED = 2_147_483_647
 
 
-class _Utf8Bytes(Length):
+class Utf8Bytes(Length):
+    """A text's length in UTF-8 bytes."""
+
     function = "OCTET_LENGTH"
 
 
-class _CriterionNumber(models.Func):
+class CriterionNumber(models.Func):
     """A whole number out of `criteria`, as the stored column that searches filter by; `unlimited` beats any number."""
 
     arity = 0
@@ -66,10 +68,10 @@ class Offer(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
     # Stored copies of the two numeric criteria that searches filter by, kept true by PostgreSQL itself.
     data_gb = models.GeneratedField(
-        expression=_CriterionNumber("data_gb"), output_field=models.IntegerField(null=True), db_persist=True
+        expression=CriterionNumber("data_gb"), output_field=models.IntegerField(null=True), db_persist=True
     )
     contract_months = models.GeneratedField(
-        expression=_CriterionNumber("contract_months"), output_field=models.IntegerField(null=True), db_persist=True
+        expression=CriterionNumber("contract_months"), output_field=models.IntegerField(null=True), db_persist=True
     )
 
     class Meta:
@@ -90,7 +92,7 @@ class Offer(models.Model):
             ),
             # Keeps the AAP Code below the 500 characters that PSPs allow a metadata value (protocol, section 2).
             models.CheckConstraint(
-                condition=models.lookups.LessThanOrEqual(_Utf8Bytes("provider") + _Utf8Bytes("name"), 80),
+                condition=models.lookups.LessThanOrEqual(Utf8Bytes("provider") + Utf8Bytes("name"), 80),
                 name="offer_provider_and_name_fit_the_code",
             ),
         ]

@@ -6,7 +6,9 @@ from django.db import models
 from django.db.models import Func, Q
 
 
-class _Validity(Func):
+class Validity(Func):
+    """The half-open range between two times; open-ended where the second is null."""
+
     function = "TSTZRANGE"
     output_field = DateTimeRangeField()
 
@@ -25,7 +27,7 @@ class SigningKey(models.Model):
             # At any moment exactly one key answers for a code's `iat`.
             ExclusionConstraint(
                 name="signing_key_one_at_a_time",
-                expressions=[(_Validity("valid_from", "valid_to"), RangeOperators.OVERLAPS)],
+                expressions=[(Validity("valid_from", "valid_to"), RangeOperators.OVERLAPS)],
             ),
             models.CheckConstraint(
                 condition=Q(valid_to=None) | Q(valid_to__gt=models.F("valid_from")), name="signing_key_lives"

@@ -1,4 +1,4 @@
-"""What all admin pages share: nothing is deleted, ids are found exactly, money is shown in major units, acts are logged."""
+"""What all admin pages share: nothing is deleted, ids are found exactly, money is in major units, acts are logged."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -14,6 +14,7 @@ from django.contrib.admin.utils import quote
 from django.contrib.auth import get_permission_codename
 from django.db import models, transaction
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -98,17 +99,15 @@ class RakoAdmin(NeverDelete, ModelAdmin):
     """Every admin page of ours. `id_fields` are compared exactly when the search term has the shape of an id."""
 
     id_fields: ClassVar[tuple[str, ...]] = ("pk",)
-    list_select_related: tuple[str, ...] = ()
+    list_select_related: ClassVar[tuple[str, ...]] = ()
     list_per_page = 50
     show_full_result_count = False
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        wanted = term.strip().upper()
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> Any:
+        wanted = search_term.strip().upper()
         if is_id(wanted):  # an index finds it, which it could not for a part of the id in any case
             return queryset.filter(reduce(or_, (Q(**{name: wanted}) for name in self.id_fields))), False
-        return super().get_search_results(request, queryset, term)
+        return super().get_search_results(request, queryset, search_term)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """The list, headed by what it is narrowed to if a link led here."""
@@ -124,7 +123,7 @@ class RakoAdmin(NeverDelete, ModelAdmin):
         """The page of a row offers the row's actions, and the lists of what belongs to it."""
         row = context.get("original")
         if row is not None:
-            acts = self.get_actions(request).items()
+            acts: Any = self.get_actions(request).items()
             context["object_actions"] = [(name, act[2]) for name, act in acts if self.action_fits(name, row)]
             context["related_lists"] = list(self._related_lists(request, row))
         return super().render_change_form(request, context, *args, **options)
@@ -133,9 +132,9 @@ class RakoAdmin(NeverDelete, ModelAdmin):
         """Whether to offer an action on the row's page."""
         return True
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+    def response_action(self, request: HttpRequest, *args: Any, **options: Any) -> Any:
         """An action that was started on a row's page returns there."""
-        response = super().response_action(request, queryset)
+        response = super().response_action(request, *args, **options)
         if _FROM_OBJECT in request.POST and isinstance(response, HttpResponseRedirect):
             page = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
             return redirect(page, quote(request.POST["_selected_action"]))
@@ -153,10 +152,10 @@ class RakoAdmin(NeverDelete, ModelAdmin):
             moved = list(rows.select_related(*self.list_select_related).select_for_update(of=("self",)))
             self.model._default_manager.filter(pk__in=[row.pk for row in moved]).update(**values, **self._stamp())
             log_acts(request, moved, said)
-        told = (
-            f"{said.partition(':')[0]}: {_names(moved)}." if moved else "Nothing to do: all chosen rows are so already."
-        )
-        self.message_user(request, told, messages.SUCCESS if moved else messages.WARNING)
+        if moved:
+            self.message_user(request, f"{said.partition(':')[0]}: {_names(moved)}.", messages.SUCCESS)
+        else:
+            self.message_user(request, "Nothing to do: what you chose is so already.", messages.WARNING)
         return moved
 
     def ask_reason(self, request: HttpRequest, chosen: QuerySet[Any], action: str, title: str) -> str | HttpResponse:
@@ -179,7 +178,7 @@ class RakoAdmin(NeverDelete, ModelAdmin):
 
     def _stamp(self) -> dict[str, Any]:
         # An UPDATE passes auto_now by.
-        return {"updated_at": models.functions.Now()} if hasattr(self.model, "updated_at") else {}
+        return {"updated_at": Now()} if hasattr(self.model, "updated_at") else {}
 
     def _related_lists(self, request: HttpRequest, row: models.Model) -> Iterator[tuple[str, str]]:
         for relation in self.opts.related_objects:
@@ -194,7 +193,7 @@ class RakoAdmin(NeverDelete, ModelAdmin):
 class ReadOnlyAdmin(RakoAdmin):
     """Records: to be looked at, by superusers too."""
 
-    ordering = ("-pk",)
+    ordering: ClassVar[tuple[str, ...]] = ("-pk",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

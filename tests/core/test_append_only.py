@@ -7,7 +7,7 @@ from django.apps import apps
 from django.db import IntegrityError, connection, transaction
 
 from ledger.models import Conversion, Entry
-from merchants.models import CommissionTerms
+from merchants.models import CommissionTerms, Offer
 from rako.core.append_only import GUARDED_TABLES, AppendOnlyError, AppendOnlyModel
 from rako.core.ids import new_id
 from sessions_app.clicks import log_click
@@ -67,9 +67,8 @@ def test_every_append_only_model_is_guarded():
     assert {model._meta.db_table for model in APPEND_ONLY} <= GUARDED_TABLES
 
 
-@pytest.mark.parametrize("table", TABLES)
-def test_every_guarded_table_has_a_row_to_try(facts, table):
-    assert run(f"SELECT count(*) FROM {table}")[0][0] >= 1
+def test_every_guarded_table_has_a_row_to_try(facts):
+    assert [table for table in TABLES if not run(f"SELECT 1 FROM {table} LIMIT 1")] == []
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -119,44 +118,40 @@ def test_a_merge_changes_no_fact(facts, table):
     protected = columns(table) - CHANGEABLE.get(table, set())
 
     assert [name for name in protected if not refused(f"{merge} UPDATE SET {name} = other.{name}")] == []
-
-
-@pytest.mark.parametrize("table", TABLES)
-def test_a_merge_deletes_no_fact(facts, table):
-    key = key_of(table)
-    merge = f"MERGE INTO {table} USING {table} AS other ON {table}.{key} = other.{key} WHEN MATCHED THEN "
-
     assert refused(f"{merge} DELETE")
 
 
 @pytest.mark.parametrize("table", TABLES)
-@pytest.mark.parametrize("statement", ["DELETE FROM {table}", "UPDATE {table} SET {key} = {key}"])
-def test_a_session_that_claims_to_be_a_replica_is_refused_too(facts, table, statement):
+def test_a_session_that_claims_to_be_a_replica_is_refused_too(facts, table):
+    key = key_of(table)
     run("SET LOCAL session_replication_role = replica")
 
-    assert refused(statement.format(table=table, key=key_of(table)))
+    assert refused(f"DELETE FROM {table}")
+    assert refused(f"UPDATE {table} SET {key} = {key}")
 
 
 def test_a_conversions_level_may_change(facts):
     assert Conversion.objects.update(verification_level="reconciled") == 1
 
 
-@pytest.mark.parametrize("value", ["2020-01-01", "2999-01-01"])
+@pytest.mark.django_db
+@pytest.mark.parametrize("claim", ["2020-01-01", "2999-01-01"])
 @pytest.mark.parametrize("role", ["origin", "replica"])
-def test_when_an_entry_was_recorded_cannot_be_claimed(facts, value, role):
-    names = ", ".join(sorted(columns("ledger_entry") - {"id", "recorded_at"}))
-    values = names.replace("idempotency_key", "'another'").replace("entry_id", f"'{new_id()}'")
+def test_when_an_entry_was_recorded_cannot_be_claimed(claim, role):
     run(f"SET LOCAL session_replication_role = {role}")
-    run(
-        f"INSERT INTO ledger_entry (recorded_at, {names}) SELECT '{value}', {values} FROM ledger_entry LIMIT 1".replace(
-            "stream_seq FROM", "99 FROM"
-        )
+
+    found = run(
+        "INSERT INTO ledger_entry (entry_id, stream_id, stream_seq, kind, idempotency_key, occurred_at, body, "
+        "recorded_at) VALUES ('e', 's', 1, 'k', 'i', now(), '{}', %s) "
+        "RETURNING abs(extract(epoch FROM clock_timestamp() - recorded_at))",
+        claim,
     )
 
-    assert run("SELECT now() - recorded_at < '1 minute' FROM ledger_entry WHERE idempotency_key = 'another'")[0][0]
+    assert found[0][0] < 5
 
 
-def test_the_orm_cannot_claim_it_either(facts):
+@pytest.mark.django_db
+def test_the_orm_cannot_claim_it_either():
     told = {"occurred_at": LONG_AGO, "recorded_at": LONG_AGO, "kind": "test", "body": b"{}"}
 
     entry = Entry.objects.create(stream_id=new_id(), stream_seq=1, idempotency_key="own", **told)
@@ -169,20 +164,23 @@ def test_the_orm_cannot_claim_it_either(facts):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda rows: rows.update(pk=rows[0].pk),
-        lambda rows: rows.delete(),
-        lambda rows: rows.bulk_update([rows[0]], ["id"]),
-        lambda rows: rows[0].save(),
-        lambda rows: rows[0].save(force_update=True),
-        lambda rows: rows[0].delete(),
-        lambda rows: type(rows[0])._base_manager.update(pk=rows[0].pk),
-        lambda rows: rows.update_or_create(pk=rows[0].pk, defaults={"pk": rows[0].pk}),
+        lambda rows, row: rows.update(pk=row.pk),
+        lambda rows, row: rows.delete(),
+        lambda rows, row: rows.filter(pk=row.pk).delete(),
+        lambda rows, row: rows.bulk_update([row], ["id"]),
+        lambda rows, row: row.save(),
+        lambda rows, row: row.save(force_update=True),
+        lambda rows, row: row.delete(),
+        lambda rows, row: type(row)._base_manager.update(pk=row.pk),
     ],
-    ids=["update", "delete", "bulk_update", "save", "force", "delete-one", "base-manager", "update-or-create"],
+    ids=["update", "delete", "filter", "bulk_update", "save", "force", "delete-one", "base-manager"],
 )
-def test_python_refuses_before_postgresql_is_asked(facts, model, change):
+def test_python_refuses_before_postgresql_is_asked(model, change):
+    row = model(pk=1, **({"offer": Offer()} if model is CommissionTerms else {}))
+    row._state.adding = False  # as if it had been read
+
     with pytest.raises(AppendOnlyError, match=model.__name__):
-        change(model.objects.all())
+        change(model.objects.all(), row)
 
 
 @pytest.mark.parametrize(

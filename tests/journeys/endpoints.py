@@ -98,7 +98,7 @@ class Endpoint:
     query: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return f"{self.method} /{re.sub('<str:([a-z_]+)>', r'{\1}', self.route)}"
+        return f"{self.method} /{self.route.replace('<str:', '{').replace('>', '}')}"
 
 
 ENDPOINTS = (
