@@ -20,7 +20,8 @@ from checkout.connections import AlreadyConnected, connect_sandbox, disconnect
 from checkout.models import Authorization, Checkout, PspObject, WebhookReceipt
 from merchants.admin.merchant import SECRETS
 from merchants.models import Connection
-from rako.core.admin import ModelForm, RakoAdmin, ReadOnlyAdmin, ReadOnlyInline, log_acts, money_column, pretty_json
+from rako.core.admin import ModelForm, RakoAdmin, ReadOnlyAdmin, ReadOnlyInline, log_acts
+from rako.core.admin_text import money_column, pretty_json, time_column
 
 log = logging.getLogger("rako.webhooks")
 _SECRETS_OF_CONNECTION = tuple(f"connection__{name}" for name in SECRETS)
@@ -43,7 +44,7 @@ class ConnectionAdmin(RakoAdmin):
 
     form = ConnectForm
     list_display = ("id", "merchant", "kind", "account_id", "status", "is_live", "connected_at", "disconnected_at")
-    list_filter = ("status", "kind", "is_live", "connected_at")
+    list_filter = ("status", "kind", "is_live")
     list_select_related = ("merchant",)
     ordering = ("-pk",)
     date_hierarchy = "connected_at"
@@ -127,9 +128,8 @@ class AuthorizationInline(ReadOnlyInline):
 class CheckoutAdmin(ReadOnlyAdmin):
     """Handoffs to payment processors; never proof of payment."""
 
-    list_display = ("id", "merchant", "mode", "backend", "state", "amount", "failure", "created_at", "expires_at")
-    list_filter = ("state", "mode", "backend", "currency", "created_at")
-    list_select_related = ("merchant",)
+    list_display = ("created_at", "merchant", "amount", "state", "mode", "backend", "failure", "id")
+    list_filter = ("state", "mode", "backend", "currency")
     date_hierarchy = "created_at"
     search_fields = ("merchant__name", "psp_id__exact", "confirmation__exact")
     search_help_text = "Merchant, an exact PSP id, or an id (checkout, session, recommendation, merchant)."
@@ -144,7 +144,7 @@ class CheckoutAdmin(ReadOnlyAdmin):
     amount = money_column("amount_minor", "amount")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Checkout]:
-        rows = super().get_queryset(request).select_related("connection__merchant")
+        rows = super().get_queryset(request).select_related("merchant", "connection__merchant")
         return rows.defer(*_SECRETS_OF_CONNECTION)
 
 
@@ -174,7 +174,7 @@ class AuthorizationAdmin(ReadOnlyAdmin):
     """Buyers' mandates for autonomous purchases."""
 
     list_display = ("reference", "agent_id", "checkout_id", "max_amount", "expires_at", "used_at", "released_at")
-    list_filter = (("released_at", admin.EmptyFieldListFilter), "currency", "used_at")
+    list_filter = (("released_at", admin.EmptyFieldListFilter), "currency")
     date_hierarchy = "used_at"
     search_fields = ("reference__exact",)
     search_help_text = "The exact reference, or the id of an agent or a checkout."
@@ -187,19 +187,20 @@ class AuthorizationAdmin(ReadOnlyAdmin):
 class WebhookReceiptAdmin(ReadOnlyAdmin):
     """The inbox: what PSPs sent, byte for byte, and what became of it."""
 
-    list_display = ("id", "event_type", "merchant", "state", "result", "failed_check", "attempts", "received_at")
-    list_filter = ("state", "result", "failed_check", "event_type", "received_at")
+    list_display = ("received_at", "event_type", "merchant", "result", "failed_check", "state", "attempts", "id")
+    list_filter = ("state", "result", "failed_check", "event_type")
     date_hierarchy = "received_at"
     search_fields = ("event_id__exact", "connection__merchant__name")
     search_help_text = "Merchant, the PSP's exact event id, or an id (receipt, connection, conversion, merchant)."
     id_fields = ("pk", "connection", "conversion", "connection__merchant")
     actions = ("process_again",)
     fieldsets = (
-        (None, {"fields": ("id", "connection", "event_type", "event_id", "received_at")}),
+        (None, {"fields": ("id", "connection", "event_type", "event_id", "received")}),
         ("What became of it", {"fields": ("state", "result", "failed_check", "reason", "conversion")}),
         ("Processing", {"fields": ("attempts", "processed_at")}),
         ("As received", {"fields": ("sha256", "pretty_headers", "pretty_body"), "classes": ("wide",)}),
     )
+    received = time_column("received_at", "received at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookReceipt]:
         rows = super().get_queryset(request).select_related("connection__merchant", "conversion")

@@ -11,15 +11,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from ledger.models import Conversion, Entry, Evidence
-from rako.core.admin import (
-    ReadOnlyAdmin,
-    ReadOnlyInline,
-    change_url,
-    list_url,
-    money_column,
-    money_text,
-    pretty_json,
-)
+from rako.core.admin import ReadOnlyAdmin, ReadOnlyInline
+from rako.core.admin_text import change_url, list_url, money_column, money_text, pretty_json, time_column
 
 _SUMS = ("transaction_value_minor", "commission_minor", "network_fee_minor", "builder_payout_minor")
 
@@ -28,8 +21,10 @@ class EvidenceInline(ReadOnlyInline):
     """What proves the sale."""
 
     model = Evidence
-    fields = ("source", "level", "reference", "transaction_value", "occurred_at", "received_at")
+    fields = ("source", "level", "reference", "transaction_value", "occurred", "received")
     ordering = ("pk",)
+    occurred = time_column("occurred_at", "occurred at")
+    received = time_column("received_at", "received at")
     transaction_value = money_column("transaction_value_minor", "transaction value")
 
 
@@ -38,17 +33,17 @@ class ConversionAdmin(ReadOnlyAdmin):
     """Sales credited to recommendations, with who gets what."""
 
     list_display = (
-        "id",
+        "recorded_at",
         "merchant",
         "builder",
-        "status",
-        "verification_level",
-        "attribution_path",
         "transaction_value",
         "commission",
         "network_fee",
         "builder_payout",
-        "recorded_at",
+        "status",
+        "verification_level",
+        "attribution_path",
+        "id",
     )
     list_filter = (
         "status",
@@ -56,7 +51,6 @@ class ConversionAdmin(ReadOnlyAdmin):
         "attribution_path",
         "commission_type",
         "currency",
-        "recorded_at",
         "validation_ends_at",
     )
     list_select_related = ("merchant", "builder")
@@ -72,13 +66,15 @@ class ConversionAdmin(ReadOnlyAdmin):
             {"fields": ("transaction_value", "commission_type", "commission", "network_fee", "builder_payout")},
         ),
         ("Attribution", {"fields": ("session", "recommendation", "agent", "builder", "offer", "code_sha256")}),
-        ("Time", {"fields": ("converted_at", "recorded_at", "validation_days", "validation_ends_at")}),
+        ("Time", {"fields": ("converted", "recorded", "validation_days", "validation_ends_at")}),
         ("Ledger entries", {"fields": ("timeline",), "classes": ("wide",)}),
     )
     transaction_value = money_column("transaction_value_minor", "transaction value")
     commission = money_column("commission_minor", "commission")
     network_fee = money_column("network_fee_minor", "network fee")
     builder_payout = money_column("builder_payout_minor", "builder's payout")
+    converted = time_column("converted_at", "converted at")
+    recorded = time_column("recorded_at", "recorded at")
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """The list with the sums of all rows it is narrowed to, not only of those on the page."""
@@ -109,7 +105,7 @@ class EvidenceAdmin(ReadOnlyAdmin):
         "conversion_id",
         "received_at",
     )
-    list_filter = ("source", "level", "currency", "received_at")
+    list_filter = ("source", "level", "currency")
     list_select_related = ("merchant",)
     date_hierarchy = "received_at"
     search_fields = ("reference__exact", "sha256__exact", "merchant__name")
@@ -123,12 +119,14 @@ class EvidenceAdmin(ReadOnlyAdmin):
         "level",
         "reference",
         "transaction_value",
-        "occurred_at",
-        "received_at",
+        "occurred",
+        "received",
         "sha256",
         "pretty_details",
     )
     transaction_value = money_column("transaction_value_minor", "transaction value")
+    occurred = time_column("occurred_at", "occurred at")
+    received = time_column("received_at", "received at")
 
     @admin.display(description="details")
     def pretty_details(self, evidence: Evidence) -> SafeString:
@@ -140,17 +138,19 @@ class EvidenceAdmin(ReadOnlyAdmin):
 class EntryAdmin(ReadOnlyAdmin):
     """The facts, in the order in which they were recorded."""
 
-    list_display = ("id", "kind", "stream", "stream_seq", "entry_id", "occurred_at", "recorded_at")
-    list_filter = ("kind", "recorded_at")
+    list_display = ("id", "kind", "stream", "stream_seq", "entry_id", "recorded")
+    list_filter = ("kind",)
     date_hierarchy = "recorded_at"
     search_fields = ("kind", "idempotency_key__exact")
     search_help_text = "Kind, exact idempotency key, or the id of an entry or a stream (a conversion or a receipt)."
     id_fields = ("entry_id", "stream_id")
     fieldsets = (
         (None, {"fields": ("id", "entry_id", "kind", "stream", "stream_seq", "idempotency_key")}),
-        ("Time", {"fields": ("occurred_at", "recorded_at")}),
+        ("Time", {"fields": ("occurred", "recorded")}),
         ("Content", {"fields": ("leaf_hash_hex", "pretty_body"), "classes": ("wide",)}),
     )
+    occurred = time_column("occurred_at", "occurred at")
+    recorded = time_column("recorded_at", "recorded at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Entry]:
         return super().get_queryset(request).defer("body")

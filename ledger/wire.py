@@ -1,26 +1,12 @@
 """Conversions and evidence as they appear on the wire (protocol, sections 1, 3 and 4)."""
 
-from datetime import date
 from typing import Any
 
 from rest_framework import serializers
 
 from ledger.models import Conversion, Evidence
 from rako.core.money import to_wire
-from rako.core.wire import InstantField, NumberField, TextField, WireSerializer, instant
-
-
-class _DateField(serializers.Field[Any, Any, Any, Any]):
-    """An ISO 8601 calendar date."""
-
-    def to_internal_value(self, data: Any) -> date:
-        try:
-            return date.fromisoformat(data)
-        except (TypeError, ValueError):
-            raise serializers.ValidationError("must be an ISO 8601 date") from None
-
-    def to_representation(self, value: date) -> str:
-        return value.isoformat()
+from rako.core.wire import DateField, InstantField, NumberField, TextField, WireSerializer, instant
 
 
 class ReportBody(WireSerializer):
@@ -34,7 +20,7 @@ class ReportBody(WireSerializer):
     currency = TextField(max_length=3, required=False)
     payment_reference = TextField(max_length=200, required=False)
     occurred_at = InstantField(required=False)
-    service_date = _DateField(required=False)
+    service_date = DateField(required=False)
 
 
 class CommissionReply(WireSerializer):

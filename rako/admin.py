@@ -24,8 +24,8 @@ for model in (User, Group, ProcrastinateJob):
 class LogEntryAdmin(ReadOnlyAdmin):
     """Who did what here, and why."""
 
-    list_display = ("action_time", "user", "content_type", "row", "said")
-    list_filter = ("action_flag", "content_type")
+    list_display = ("action_time", "user", "row", "said", "content_type")
+    list_filter = ("action_flag", ("content_type", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("user", "content_type")
     date_hierarchy = "action_time"
     id_fields = ("object_id",)

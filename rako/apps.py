@@ -8,3 +8,4 @@ class RakoConfig(AppConfig):
 
     def ready(self) -> None:
         from rako import checks  # noqa: F401, PLC0415  # registers the checks
+        from rako.core import openapi  # noqa: F401, PLC0415  # registers the extensions

@@ -38,11 +38,12 @@ class Server:
 
 @contextlib.contextmanager
 def serving(
-    port: int | None = None, *, workers: int = 2, log: Path | None = None, **environment: str
+    port: int | None = None, *, workers: int = 2, log: Path | None = None, web_only: str = "", **environment: str
 ) -> Iterator[Server]:
-    """Serve on a port (a free one unless told) of the loopback address; both children are gone afterwards.
+    """Serve on a port (a free one unless told) of the loopback address; the children are gone afterwards.
 
-    `log` takes what the children print; without it they share our output. Raises ServerFailed.
+    `log` takes what the children print; without it they share our output. `web_only` leaves the worker out and names
+    the path that answers 200 when web is up. Raises ServerFailed.
     """
     port = port or free_port()
     base_url = f"http://{HOST}:{port}"
@@ -50,7 +51,7 @@ def serving(
     out = log.open("ab") if log else None
     server = Server(base_url, {})
     try:
-        for name, command in _commands(port, workers).items():
+        for name, command in _commands(port, workers, with_worker=not web_only).items():
             server.processes[name] = subprocess.Popen(  # noqa: S603  # our own commands, no shell
                 command,
                 cwd=ROOT,
@@ -61,7 +62,7 @@ def serving(
                 start_new_session=True,  # Ctrl-C reaches us alone; we end the children in order
                 preexec_fn=_die_with_parent,  # noqa: PLW1509  # nothing else runs in this process's threads
             )
-        _wait_until_ready(server)
+        _wait_until_ready(server, web_only or "/health/ready")
         yield server
     finally:
         _stop(server)
@@ -76,12 +77,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _commands(port: int, workers: int) -> dict[str, list[str]]:
+def _commands(port: int, workers: int, *, with_worker: bool) -> dict[str, list[str]]:
     web = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", HOST, "--port", str(port)]
     # Its access log would print query strings, and `?api_key=` with them: rako.access has a line without.
     web += ["--workers", str(workers), "--blocking-threads", "8", "--log-level", "warning", "--no-access-log"]
     web += ["--no-ws", "--respawn-failed-workers", "rako.wsgi:application"]
-    return {"web": web, "worker": [sys.executable, "manage.py", "worker"]}
+    return {"web": web} | ({"worker": [sys.executable, "manage.py", "worker"]} if with_worker else {})
 
 
 def _die_with_parent() -> None:
@@ -91,13 +92,13 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
-def _wait_until_ready(server: Server) -> None:
+def _wait_until_ready(server: Server, path: str) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if name := server.ended():
             raise ServerFailed(f"the {name} process ended while starting")
         with contextlib.suppress(requests.RequestException):
-            if requests.get(f"{server.base_url}/health/ready", timeout=2).status_code == requests.codes.ok:
+            if requests.get(server.base_url + path, timeout=2).status_code == requests.codes.ok:
                 return
         time.sleep(0.1)
     raise ServerFailed(f"not ready after {_START_SECONDS} seconds")

@@ -8,7 +8,8 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from rako.core import aap_code
-from rako.core.admin import RakoAdmin, ReadOnlyAdmin, ReadOnlyInline, money_column, pretty_json
+from rako.core.admin import RakoAdmin, ReadOnlyAdmin, ReadOnlyInline
+from rako.core.admin_text import money_column, pretty_json
 from rako.core.key_admin import ApiKeyAdmin
 from sessions_app.models import Agent, AgentKey, Builder, Click, Recommendation, Session
 
@@ -16,7 +17,7 @@ from sessions_app.models import Agent, AgentKey, Builder, Click, Recommendation,
 class SwitchAdmin(RakoAdmin):
     """Parties that can be switched off: their keys then work no more, and what they earned stays."""
 
-    list_filter = ("is_active", "created_at")
+    list_filter = ("is_active",)
     date_hierarchy = "created_at"
     actions = ("activate", "deactivate")
     readonly_fields = ("id", "created_at")
@@ -154,7 +155,7 @@ class SessionAdmin(ReadOnlyAdmin):
 class RecommendationAdmin(ReadOnlyAdmin):
     """The facts attribution rests on: an offer, recommended under the exact code it carried."""
 
-    list_display = ("id", "offer", "merchant", "agent", "session", "created_at")
+    list_display = ("id", "offer", "merchant", "agent", "session_id", "created_at")
     list_filter = ("offer__vertical", "created_at")
     list_select_related = ("offer__merchant", "agent__builder")
     search_fields = ("agent__name", "offer__name", "offer__provider", "offer__merchant__name")

@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from merchants.codes import CODE_FIELDS, current_terms
-from merchants.models import Offer
+from merchants.models import Offer, Provider
 from merchants.verticals import VERTICALS
 from rako.core import money
 from rako.core.errors import BadRequest
@@ -22,6 +22,7 @@ WINDOW = timedelta(hours=24)
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
 _LONGEST_TEXT = 100
+_MANY_PROVIDERS = 200
 OFFER_FIELDS = (*CODE_FIELDS, "vertical", "criteria", "intro_price_minor", "intro_months")
 
 
@@ -71,11 +72,13 @@ def parse_query(params: Mapping[str, str]) -> OfferQuery:
 def search_offers(query: OfferQuery) -> Page:
     """One page of active offers of active merchants, by price and id; commission plays no part in the order.
 
-    One SELECT that reads `limit` + 1 rows off an index, however many offers there are.
+    One SELECT (two with `provider`) that reads little more than `limit` rows off an index.
     """
     if query.vertical is not None and query.vertical not in VERTICALS:
         return Page([], None)
     found = Offer.objects.filter(_matches(query), status="active", merchant__status="active")
+    if query.provider is not None:
+        found = found.filter(_is_of_provider(query.provider))
     rows = found.annotate(commission=current_terms()).filter(commission__isnull=False).order_by("price_minor", "id")
     page = list(rows.values(*OFFER_FIELDS)[: query.limit + 1])
     more = len(page) > query.limit
@@ -89,12 +92,17 @@ def create_session(agent: Agent, query: OfferQuery) -> Session:
     return Session.objects.create(agent=agent, query=query.as_asked(), created_at=now, expires_at=now + WINDOW)
 
 
+def _is_of_provider(part: str) -> Q:
+    """The provider names that have the part, looked up first: with them the planner knows how rare the offers are."""
+    names = list(Provider.objects.filter(name__icontains=part).values_list("name", flat=True)[: _MANY_PROVIDERS + 1])
+    # A part that very many names have is found soon on the way through the offers.
+    return Q(provider__in=names) if len(names) <= _MANY_PROVIDERS else Q(provider__icontains=part)
+
+
 def _matches(query: OfferQuery) -> Q:
     wanted = Q()
     if query.vertical is not None:
         wanted &= Q(vertical=query.vertical)
-    if query.provider is not None:
-        wanted &= Q(provider__icontains=query.provider)
     if query.min_price is not None:
         wanted &= Q(price_minor__gte=query.min_price)
     if query.max_price is not None:

@@ -1,5 +1,6 @@
 """The registry's admin forms: prices and commissions are typed in major units and stored in minor ones."""
 
+import json
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -13,8 +14,10 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from merchants.models import CommissionTerms, Merchant, Offer
+from merchants.models.merchant import check_host
 from merchants.verticals import VERTICALS, Criterion
-from rako.core.admin import ModelForm, percent_text
+from rako.core.admin import ModelForm
+from rako.core.admin_text import percent_text
 from rako.core.money import MAX_MINOR, from_text, to_decimal
 
 LONGEST_NAME_BYTES = 80  # provider and name together, as the registry's constraint has it
@@ -22,9 +25,25 @@ _KINDS = {"int": "whole number", "decimal": "number", "bool": "true or false", "
 _KINDS["int_or_unlimited"] = 'whole number or "unlimited"'
 
 
+class HostsField(forms.CharField):
+    """Host names, typed one a line (or with commas) and kept in lower case, each once."""
+
+    widget = forms.Textarea(attrs={"rows": 3, "cols": 40})
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> Any:
+        hosts = list(dict.fromkeys((super().to_python(value) or "").replace(",", " ").lower().split()))
+        for host in hosts:
+            check_host(host)
+        return hosts
+
+
 class MerchantForm(ModelForm):
     """A merchant; the fee is bounded here so that a slip is told before PostgreSQL refuses it."""
 
+    hosts = HostsField(required=False, help_text="Where offers and tracked links may lead, one a line: shop.example.")
     network_fee_rate = forms.DecimalField(max_digits=5, decimal_places=4, min_value=0, max_value=1)
 
     class Meta:
@@ -85,6 +104,11 @@ def _major(label: str, *, required: bool, help_text: str) -> forms.DecimalField:
     return forms.DecimalField(label=label, required=required, min_value=0, max_value=most, help_text=help_text)
 
 
+class _Indented(json.JSONEncoder):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options | {"indent": 2, "ensure_ascii": False})
+
+
 class OfferForm(MajorUnitsForm):
     """An offer."""
 
@@ -102,6 +126,7 @@ class OfferForm(MajorUnitsForm):
         super().__init__(*args, **options)
         if criteria := self.fields.get("criteria"):
             known = () if self.instance._state.adding else (self.instance.vertical,)
+            criteria.encoder = _Indented  # type: ignore[attr-defined]  # it is a JSONField
             criteria.help_text = criteria_help(known or tuple(VERTICALS))
 
     def currency(self) -> str:

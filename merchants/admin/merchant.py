@@ -11,7 +11,8 @@ from django.utils.html import format_html
 
 from merchants.admin.forms import MerchantForm
 from merchants.models import Connection, Merchant, MerchantKey, Offer, SigningKey
-from rako.core.admin import RakoAdmin, ReadOnlyAdmin, ReadOnlyInline, percent_text
+from rako.core.admin import RakoAdmin, ReadOnlyAdmin, ReadOnlyInline
+from rako.core.admin_text import percent_text
 from rako.core.key_admin import ApiKeyAdmin, key_state
 
 # Never even loaded for a page.
@@ -49,7 +50,7 @@ class MerchantAdmin(RakoAdmin):
 
     form = MerchantForm
     list_display = ("name", "status", "psp", "active_offers", "fee", "shown_hosts", "created_at")
-    list_filter = ("status", "requires_authorization", "created_at")
+    list_filter = ("status", "requires_authorization")
     search_fields = ("name", "contact_email", "hosts")
     search_help_text = "Name, e-mail address, host, or id."
     date_hierarchy = "created_at"
@@ -66,7 +67,8 @@ class MerchantAdmin(RakoAdmin):
         live = Connection.objects.filter(merchant=OuterRef("pk"), status="active").values("kind")[:1]
         offers = Offer.objects.filter(merchant=OuterRef("pk"), status="active").order_by().values("merchant")
         counted = offers.annotate(count=Count("pk")).values("count")
-        return super().get_queryset(request).annotate(live_psp=Subquery(live), offer_count=Subquery(counted))
+        merchants = super().get_queryset(request)
+        return merchants.annotate(live_psp=Subquery(live), offer_count=Subquery(counted))  # type: ignore[no-any-return]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Merchant | None = None) -> tuple[str, ...]:
         return self.readonly_fields if obj is None else (*self.readonly_fields, "status")

@@ -10,15 +10,8 @@ from django.http import HttpRequest
 from merchants.admin.forms import OfferForm, TermsForm, TermsFormSet
 from merchants.codes import current_terms
 from merchants.models import CommissionTerms, Offer
-from rako.core.admin import (
-    NeverDelete,
-    RakoAdmin,
-    ReadOnlyAdmin,
-    TabularInline,
-    money_column,
-    money_text,
-    percent_text,
-)
+from rako.core.admin import NeverDelete, RakoAdmin, ReadOnlyAdmin, TabularInline
+from rako.core.admin_text import money_column, money_text, percent_text
 
 
 def commission_text(terms: dict[str, Any], currency: str) -> str:
@@ -84,7 +77,7 @@ class OfferAdmin(RakoAdmin):
     intro_price = money_column("intro_price_minor", "introductory price")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).annotate(commission=current_terms())
+        return super().get_queryset(request).annotate(commission=current_terms())  # type: ignore[no-any-return]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Offer | None = None) -> tuple[str, ...]:
         return self.readonly_fields if obj is None else (*self.readonly_fields, "merchant", "vertical", "currency")

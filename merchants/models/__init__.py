@@ -3,6 +3,7 @@
 from merchants.models.connection import Connection
 from merchants.models.merchant import Merchant, MerchantKey
 from merchants.models.offer import CommissionTerms, Offer
+from merchants.models.provider import Provider
 from merchants.models.signing_key import SigningKey
 
-__all__ = ["CommissionTerms", "Connection", "Merchant", "MerchantKey", "Offer", "SigningKey"]
+__all__ = ["CommissionTerms", "Connection", "Merchant", "MerchantKey", "Offer", "Provider", "SigningKey"]

@@ -102,6 +102,16 @@ class Offer(models.Model):
                 fields=["vertical", "price_minor", "id"], condition=Q(status="active"), name="offer_search_vertical"
             ),
             models.Index(fields=["price_minor", "id"], condition=Q(status="active"), name="offer_search_all"),
+            # The selective filters: where few offers match, the order's own index would be walked to its end.
+            models.Index(
+                fields=["provider", "price_minor", "id"], condition=Q(status="active"), name="offer_search_provider"
+            ),
+            models.Index(
+                fields=["contract_months", "price_minor", "id"],
+                condition=Q(status="active"),
+                name="offer_search_months",
+            ),
+            models.Index(fields=["data_gb"], condition=Q(status="active"), name="offer_search_data"),
         ]
 
     def __str__(self) -> str:

@@ -1,8 +1,6 @@
 """What all admin pages share: nothing is deleted, ids are found exactly, money is in major units, acts are logged."""
 
-import json
-from collections.abc import Callable, Iterator
-from decimal import Decimal
+from collections.abc import Iterator
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,13 +16,10 @@ from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
+from rako.core.admin_text import list_url
 from rako.core.ids import is_id
-from rako.core.money import to_decimal
 
 # Generic for the type checker only.
 if TYPE_CHECKING:
@@ -36,56 +31,7 @@ else:
     TabularInline = admin.TabularInline
     ModelForm = forms.ModelForm
 
-_LONGEST_SHOWN = 20_000
 _FROM_OBJECT = "_object"
-
-
-def money_text(amount_minor: int | None, currency: str) -> str:
-    """For people: `1,234.50 GBP`, or a dash for none."""
-    return "–" if amount_minor is None else f"{to_decimal(amount_minor, currency):,} {currency}"
-
-
-def percent_text(percent: Decimal) -> str:
-    """For people: `2.5 %`."""
-    return f"{percent.normalize():f} %"
-
-
-def money_column(field: str, label: str, currency: str = "currency") -> Callable[[Any, Any], str]:
-    """A column, as an attribute of an admin class, that shows minor units as money; `currency` may follow relations."""
-
-    @admin.display(description=label, ordering=field)
-    def column(_: Any, row: Any) -> str:
-        code = reduce(getattr, currency.split("__"), row)
-        return money_text(getattr(row, field), str(code))
-
-    return column
-
-
-def pretty_json(value: Any) -> SafeString:
-    """JSON data, or bytes that should be JSON, indented, escaped and of bounded length."""
-    if isinstance(value, bytes | memoryview):
-        text = bytes(value).decode("utf-8", "replace")
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            return _block(text)
-    return _block(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def _block(text: str) -> SafeString:
-    cut = f"\n… {len(text) - _LONGEST_SHOWN:,} more characters" if len(text) > _LONGEST_SHOWN else ""
-    return format_html('<pre class="rako-block">{}{}</pre>', text[:_LONGEST_SHOWN], cut)
-
-
-def change_url(row: models.Model) -> str:
-    """The admin page of a row."""
-    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[quote(row.pk)])
-
-
-def list_url(model: type[models.Model], **wanted: str) -> str:
-    """The admin list of a model, narrowed to rows whose fields have these values."""
-    query = {f"{name}__exact": value for name, value in wanted.items()}
-    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist", query=query)
 
 
 class NeverDelete:
@@ -118,6 +64,11 @@ class RakoAdmin(NeverDelete, ModelAdmin):
         )
         title = f"{capfirst(self.opts.verbose_name_plural)}{narrowed}"
         return super().changelist_view(request, {"title": title} | (extra_context or {}))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """A row that is yet to be made has no record of itself."""
+        fieldsets = super().get_fieldsets(request, obj)
+        return fieldsets if obj is not None else [part for part in fieldsets if part[0] != "Record"]
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **options: Any) -> Any:
         """The page of a row offers the row's actions, and the lists of what belongs to it."""
@@ -207,6 +158,9 @@ class ReadOnlyInline(NeverDelete, TabularInline):
 
     extra = 0
     show_change_link = True
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.fields
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

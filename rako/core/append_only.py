@@ -4,7 +4,6 @@ from typing import Any, NoReturn, TypeVar
 
 from django.db import migrations, models
 
-
 M = TypeVar("M", bound=models.Model)
 
 

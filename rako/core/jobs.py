@@ -6,6 +6,7 @@ from django.db import connection
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.db_cleanup import DjangoApp
 from procrastinate.contrib.django.django_connector import DjangoConnector
+from procrastinate.periodic import PeriodicRegistry
 
 
 def worker_app() -> DjangoApp:
@@ -25,7 +26,9 @@ def worker_app() -> DjangoApp:
 
 
 def work(*, until_idle: bool = False, **options: Any) -> None:
-    """Run jobs until a signal comes or, with `until_idle`, until none is due."""
+    """Run jobs until a signal comes or, with `until_idle`, until none is due; periodic ones only in the former case."""
     twin = worker_app()
+    if until_idle:
+        twin.periodic_registry = PeriodicRegistry()
     defaults: dict[str, Any] = {"concurrency": 4, "delete_jobs": "successful", "fetch_job_polling_interval": 1.0}
     twin.run_worker(**defaults | {"wait": not until_idle, "install_signal_handlers": not until_idle} | options)

@@ -55,7 +55,7 @@ class ApiKeyAdmin(RakoAdmin):
     form = ApiKeyForm
     ordering = ("-pk",)
     date_hierarchy = "created_at"
-    list_filter = (KeyState, "created_at")
+    list_filter = (KeyState,)
     actions = ("revoke_now",)
     search_help_text = "Name, prefix, or an id."
 

@@ -26,6 +26,8 @@ def request_ids(get_response: Handler) -> Handler:
         started = time.perf_counter()
         response = _refusal(request) or get_response(request)
         response["X-Request-Id"] = request.rako_id  # type: ignore[attr-defined]
+        if not response.streaming:
+            response["Content-Length"] = len(response.content)
         elapsed_ms = (time.perf_counter() - started) * 1000
         log.info(
             "%s %s %s %.1f ms %s",

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, ClassVar
 
 import orjson
@@ -183,6 +183,19 @@ class InstantField(serializers.Field[Any, Any, Any, Any]):
 
     def to_representation(self, value: datetime) -> str:
         return instant(value)
+
+
+class DateField(serializers.Field[Any, Any, Any, Any]):
+    """An ISO 8601 calendar date."""
+
+    def to_internal_value(self, data: Any) -> date:
+        try:
+            return date.fromisoformat(data)
+        except (TypeError, ValueError):
+            raise serializers.ValidationError("must be an ISO 8601 date") from None
+
+    def to_representation(self, value: date) -> str:
+        return value.isoformat()
 
 
 def instant(moment: datetime) -> str:

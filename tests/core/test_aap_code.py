@@ -100,7 +100,9 @@ def test_any_inserted_character_breaks_a_code(position, extra):
     assert not verifies(CODE[:position] + extra + CODE[position:])
 
 
-@pytest.mark.parametrize("text", ["", PREFIX, CODE[:-1], CODE + "\n", " " + CODE, CODE + "=", CODE.upper(), CODE + CODE])
+@pytest.mark.parametrize(
+    "text", ["", PREFIX, CODE[:-1], CODE + "\n", " " + CODE, CODE + "=", CODE.upper(), CODE + CODE]
+)
 def test_what_has_another_form_is_no_code(text):
     with pytest.raises(InvalidCode):
         decode(text)
@@ -188,7 +190,19 @@ def test_openssl_verifies_the_signature_over_the_raw_payload(tmp_path, spoil, ac
     (tmp_path / "payload").write_bytes(base64.urlsafe_b64decode(payload) + spoil)
     (tmp_path / "signature").write_bytes(base64.urlsafe_b64decode(signature))
 
-    openssl = "openssl pkeyutl -verify -rawin -pubin -inkey key.pem -in payload -sigfile signature".split()
+    openssl = [
+        "openssl",
+        "pkeyutl",
+        "-verify",
+        "-rawin",
+        "-pubin",
+        "-inkey",
+        "key.pem",
+        "-in",
+        "payload",
+        "-sigfile",
+        "signature",
+    ]
     run = subprocess.run(openssl, cwd=tmp_path, capture_output=True, check=False)
 
     assert (run.returncode == 0) is accepted

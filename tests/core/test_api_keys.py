@@ -3,6 +3,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.db.models import ProtectedError
 from django.utils import timezone
 
 from merchants.models import Merchant, MerchantKey
@@ -36,7 +37,8 @@ def test_the_database_holds_a_digest_and_a_prefix_only():
         cursor.execute("SELECT sessions_app_agentkey::text FROM sessions_app_agentkey WHERE id = %s", [row.pk])
         stored = cursor.fetchone()[0]
 
-    assert hashlib.sha256(key.encode()).hexdigest() in stored and key[:12] in stored
+    assert hashlib.sha256(key.encode()).hexdigest() in stored
+    assert key[:12] in stored
     assert key[:13] not in stored
 
 
@@ -134,6 +136,5 @@ def test_a_key_shows_its_name_and_prefix():
 def test_an_owner_with_keys_cannot_be_deleted():
     key = MerchantKeyFactory()
 
-    with pytest.raises(IntegrityError), transaction.atomic():
-        Merchant.objects.filter(pk=key.merchant.pk)._raw_delete("default")
-        connection.check_constraints()
+    with pytest.raises(ProtectedError, match="keys"):
+        Merchant.objects.filter(pk=key.merchant.pk).delete()

@@ -205,5 +205,3 @@ def test_a_row_with_a_known_id_is_inserted_not_updated(facts):
 
     with pytest.raises(IntegrityError, match="duplicate key"), transaction.atomic():
         copy.save()
-
-

@@ -208,7 +208,7 @@ class World:
             "currency": "GBP",
             "paymentReference": "pi_1",
             "occurredAt": timezone.now().isoformat(),
-            "serviceDate": "2026-01-01",
+            "serviceDate": (timezone.now() + timedelta(days=30)).date().isoformat(),
             "code": self.recommendation.aap_code,
         }
         return {name: values[name] for name in endpoint.body if "." not in name}
@@ -266,11 +266,9 @@ def stored() -> dict[str, str]:
     ours = ("rako", "merchants", "sessions_app", "ledger", "checkout", "sandbox")
     tables = [model._meta.db_table for label in ours for model in apps.get_app_config(label).get_models()]
     parts = [
-        f"SELECT '{table}', md5(coalesce(string_agg(row::text, '|' ORDER BY row::text), '')) FROM {table} row"  # noqa: S608
+        f"SELECT '{table}', md5(coalesce(string_agg(row::text, '|' ORDER BY row::text), '')) FROM {table} row"
         for table in [*tables, "procrastinate_jobs"]
     ]
     with connection.cursor() as cursor:
         cursor.execute(" UNION ALL ".join(parts))
         return dict(cursor.fetchall())
-
-

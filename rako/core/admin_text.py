@@ -1,0 +1,80 @@
+"""How the admin shows money, moments, JSON and links."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import reduce
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.utils import quote
+from django.db import models
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from rako.core.money import to_decimal
+
+_LONGEST_SHOWN = 20_000
+
+
+def money_text(amount_minor: int | None, currency: str) -> str:
+    """For people: `1,234.50 GBP`, or a dash for none."""
+    return "–" if amount_minor is None else f"{to_decimal(amount_minor, currency):,} {currency}"
+
+
+def percent_text(percent: Decimal) -> str:
+    """For people: `2.5 %`."""
+    return f"{percent.normalize():f} %"
+
+
+def money_column(field: str, label: str, currency: str = "currency") -> Callable[[Any, Any], str]:
+    """A column, as an attribute of an admin class, that shows minor units as money; `currency` may follow relations."""
+
+    @admin.display(description=label, ordering=field)
+    def column(_: Any, row: Any) -> str:
+        code = reduce(getattr, currency.split("__"), row)
+        return money_text(getattr(row, field), str(code))
+
+    return column
+
+
+def pretty_json(value: Any) -> SafeString:
+    """JSON data, or bytes that should be JSON, indented, escaped and of bounded length."""
+    if isinstance(value, bytes | memoryview):
+        text = bytes(value).decode("utf-8", "replace")
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            return _block(text)
+    return _block(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _block(text: str) -> SafeString:
+    cut = f"\n… {len(text) - _LONGEST_SHOWN:,} more characters" if len(text) > _LONGEST_SHOWN else ""
+    return format_html('<pre class="rako-block">{}{}</pre>', text[:_LONGEST_SHOWN], cut)
+
+
+def time_column(field: str, label: str) -> Callable[[Any, Any], str]:
+    """A column, as an attribute of an admin class, that shows a moment to the millisecond: evidence hangs on it."""
+
+    @admin.display(description=label, ordering=field)
+    def column(_: Any, row: Any) -> str:
+        moment: datetime | None = getattr(row, field)
+        if moment is None:
+            return "–"
+        return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'milliseconds')} UTC"
+
+    return column
+
+
+def change_url(row: models.Model) -> str:
+    """The admin page of a row."""
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[quote(row.pk)])
+
+
+def list_url(model: type[models.Model], **wanted: str) -> str:
+    """The admin list of a model, narrowed to rows whose fields have these values."""
+    query = {f"{name}__exact": value for name, value in wanted.items()}
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist", query=query)

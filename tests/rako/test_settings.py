@@ -1,0 +1,78 @@
+"""A malformed environment is refused at start, by name; every name is in .env.example."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+ROOT = Path(__file__).resolve().parents[2]
+MALFORMED = {
+    "RAKO_MODE": "production",
+    "RAKO_DATA_DIR": "",
+    "RAKO_SECRET_KEY": "",
+    "RAKO_CREDENTIAL_KEYS": "not-a-fernet-key",
+    "RAKO_SIGNING_KEYS": "not-a-seed",
+    "RAKO_BASE_URL": "rako.example",
+    "RAKO_LINK_BASE": "ftp://rako.example",
+    "RAKO_CHECKOUT_BACKEND": "stripe",
+    "RAKO_REQUIRE_AUTHORIZATION": "true",
+    "RAKO_MAX_BODY_BYTES": "1MB",
+    "RAKO_SANDBOX_DELAY_SECONDS": "-1",
+    "RAKO_DB_POOL_SIZE": "201",
+    "RAKO_LOG_LEVEL": "LOUD",
+    "DATABASE_URL": "postgres://rako@localhost:port/rako",
+}
+ANYTHING_GOES = {"RAKO_ALLOWED_HOSTS"}
+
+
+def names_read():
+    return set(re.findall(r'setting\(\s*"([A-Z_]+)"', (ROOT / "rako" / "settings.py").read_text()))
+
+
+def checked(**environment):
+    """`manage.py check` in an environment of nothing but this."""
+    clean = {"PATH": os.environ["PATH"], "RAKO_DATA_DIR": str(settings.RAKO_DATA_DIR)}
+    return subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=ROOT,
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_every_setting_is_tried():
+    assert set(MALFORMED) | ANYTHING_GOES == names_read()
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_a_malformed_setting_is_named_at_start(name):
+    run = checked(**{name: MALFORMED[name]})
+
+    assert run.returncode != 0
+    assert f"{name} is" in run.stderr
+
+
+def test_an_empty_environment_is_a_sandbox_without_complaints():
+    run = checked()
+
+    assert (run.returncode, run.stdout + run.stderr) == (0, "System check identified no issues (0 silenced).\n")
+
+
+def test_another_database_than_postgresql_is_refused():
+    assert "DATABASE_URL is malformed" in checked(DATABASE_URL="mysql://localhost/rako").stderr
+
+
+def test_the_example_lists_exactly_the_settings_that_are_read():
+    listed = re.findall(r"^#?\s*([A-Z][A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
+
+    assert sorted(listed) == sorted(names_read())
+
+
+def test_nothing_is_debugged():
+    assert settings.DEBUG is False
