@@ -44,7 +44,7 @@ def main() -> None:
 def prepare() -> None:
     """A migrated database with the demo registry and the ceiling's rows."""
     call_command("migrate", verbosity=0, run_syncdb=True)
-    call_command("load_demo", verbosity=0, stdout=open(os.devnull, "w"))  # noqa: SIM115, PTH123
+    call_command("load_demo", verbosity=0, stdout=open(os.devnull, "w"))  # noqa: SIM115
     if Row.objects.count() < ceiling.ROWS:
         Row.objects.all().delete()
         Row.objects.bulk_create([Row(pk=number, text="x" * 300) for number in range(1, ceiling.ROWS + 1)])
@@ -108,7 +108,7 @@ def load(server: Server, requests: list[Any], *, repeat: bool, connections: int 
     """Send the requests from another process."""
     port = int(server.base_url.rsplit(":", 1)[1])
     plan = {"host": "127.0.0.1", "port": port, "requests": requests, "repeat": repeat, "seconds": SECONDS}
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "benchmarks/load.py"],
         input=json.dumps(plan | {"connections": connections}),
         stdout=subprocess.PIPE,

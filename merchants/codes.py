@@ -2,18 +2,19 @@
 
 import time
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from django.db.models import OuterRef, Subquery, TextField
 from django.db.models.functions import Cast, JSONObject, Now
 
 from merchants import keyring
-from merchants.models import CommissionTerms, Offer
+from merchants.catalogue import ListedOffer, Terms, find_offer
+from merchants.models import CommissionTerms
 from merchants.models.offer import wire_commission
 from rako.core import aap_code
 from rako.core.aap_code import Code, CodeTerms, InvalidCode
-from rako.core.errors import Gone
+from rako.core.errors import Gone, NotFound
+from rako.core.ids import is_id
 from rako.core.money import to_wire
 
 # A code is the same for every agent, so one signature serves all searches for a while.
@@ -21,8 +22,9 @@ REUSE_SECONDS = 300
 _REMEMBERED = 20_000
 _issued: dict[tuple[Any, ...], tuple[int, str]] = {}
 
-# What a code is made of; `commission` is the annotation below.
-CODE_FIELDS = ("id", "merchant_id", "provider", "name", "price_minor", "currency", "commission")
+
+class OfferNotFound(NotFound):
+    code, message = "offer_not_found", "Offer not found"
 
 
 class OfferUnavailable(Gone):
@@ -37,12 +39,12 @@ def current_terms() -> Subquery:
     return Subquery(in_force.order_by("-effective_from").values(terms=fields)[:1])
 
 
-def code_for(offer: dict[str, Any]) -> str:
-    """The code of an offer row with `CODE_FIELDS`. Raises OfferUnavailable (no terms) or NoSigningKey."""
-    terms = offer["commission"]
+def code_for(offer: ListedOffer) -> str:
+    """The code of an offer. Raises OfferUnavailable (no terms in force) or NoSigningKey."""
+    terms = offer.terms
     if terms is None:
         raise OfferUnavailable()
-    content = (*(offer[name] for name in CODE_FIELDS[:-1]), *terms.values())
+    content = (offer.id, offer.provider, offer.name, offer.price_minor, offer.currency, terms)
     now = int(time.time())
     issued_at, text = _issued.get(content, (0, ""))
     if not now - REUSE_SECONDS < issued_at <= now:
@@ -58,32 +60,33 @@ def forget() -> None:
     _issued.clear()
 
 
-def _issue(offer: dict[str, Any], terms: dict[str, Any], now: int) -> str:
-    currency = offer["currency"]
-    rate = None if terms["rate"] is None else Decimal(terms["rate"])
+def _issue(offer: ListedOffer, terms: Terms, now: int) -> str:
     content = CodeTerms(
-        offer_id=offer["id"],
-        merchant_id=offer["merchant_id"],
-        provider=offer["provider"],
-        product=offer["name"],
-        price=to_wire(offer["price_minor"], currency),
-        currency=currency,
-        commission=wire_commission(terms["type"], terms["amount_minor"], rate, currency),
+        offer_id=offer.id,
+        merchant_id=offer.merchant_id,
+        provider=offer.provider,
+        product=offer.name,
+        price=to_wire(offer.price_minor, offer.currency),
+        currency=offer.currency,
+        commission=wire_commission(terms.type, terms.amount_minor, terms.rate, offer.currency),
     )
     key = keyring.private_key_for(keyring.to_datetime(now))
     return aap_code.issue(content, key, issued_at=now)
 
 
 def issue_for(offer_id: str) -> Code:
-    """A code for an offer by its id. Raises Offer.DoesNotExist or OfferUnavailable."""
-    offer = (
-        Offer.objects.annotate(commission=current_terms())
-        .values(*CODE_FIELDS, "status", "merchant__status")
-        .get(pk=offer_id)
-    )
-    if (offer["status"], offer["merchant__status"]) != ("active", "active"):
+    """A code for an offer by its id. Raises OfferNotFound or OfferUnavailable."""
+    return aap_code.decode(code_for(available_offer(offer_id)))
+
+
+def available_offer(offer_id: str) -> ListedOffer:
+    """An offer that can be recommended now. Raises OfferNotFound or OfferUnavailable."""
+    offer = find_offer(offer_id) if is_id(offer_id) else None
+    if offer is None:
+        raise OfferNotFound()
+    if not offer.is_available:
         raise OfferUnavailable()
-    return aap_code.decode(code_for(offer))
+    return offer
 
 
 def verify(text: str, *, at: datetime) -> Code:

@@ -12,11 +12,8 @@ from rest_framework.response import Response
 
 from merchants import codes, keyring
 from merchants.keyring import PublicKey, to_datetime
-from merchants.models import Offer
 from rako.core.aap_code import Code, InvalidCode
 from rako.core.api_views import AnyKeyView, PublicView
-from rako.core.errors import NotFound
-from rako.core.ids import is_id
 from rako.core.wire import TextField, WireSerializer, instant
 
 
@@ -42,10 +39,7 @@ class IssueView(AnyKeyView):
     @extend_schema(operation_id="issueCode", summary="Issue an AAP Code", request=IssueRequest, responses=IssueReply)
     def post(self, request: Request) -> Response:
         offer_id = IssueRequest.read(request)["offer_id"]
-        try:
-            code = codes.issue_for(offer_id if is_id(offer_id) else "")
-        except Offer.DoesNotExist:
-            raise NotFound("Offer not found", code="offer_not_found") from None
+        code = codes.issue_for(offer_id)
         return Response(
             {"aapCode": code.text, "payload": code.payload, "expiresAt": instant(to_datetime(code.payload["exp"]))}
         )

@@ -1,12 +1,10 @@
 """Recording recommendations: the attribution event (protocol, section 1, POST /v1/recommend)."""
 
-from typing import Any
-
 from django.conf import settings
 from django.db import transaction
 
-from merchants.codes import CODE_FIELDS, OfferUnavailable, code_for, current_terms
-from merchants.models import Offer
+from merchants.catalogue import ListedOffer
+from merchants.codes import available_offer, code_for
 from rako.core.errors import Gone, NotFound
 from rako.core.ids import is_id, new_id
 from sessions_app.models import Agent, Recommendation, Session
@@ -18,10 +16,6 @@ class SessionNotFound(NotFound):
 
 class SessionExpired(Gone):
     code, message = "session_expired", "Session expired"
-
-
-class OfferNotFound(NotFound):
-    code, message = "offer_not_found", "Offer not found"
 
 
 class RecommendationNotFound(NotFound):
@@ -40,19 +34,19 @@ def open_session(agent: Agent, session_id: str) -> Session:
 
 def record_recommendation(
     agent: Agent, *, session_id: str, offer_id: str, context: str = ""
-) -> tuple[Recommendation, dict[str, Any]]:
-    """Store that the agent recommended an offer, with the exact code it carried; returns it with the offer's row.
+) -> tuple[Recommendation, ListedOffer]:
+    """Store that the agent recommended an offer, with the exact code it carried; returns it with the offer.
 
     Raises SessionNotFound, SessionExpired, OfferNotFound or OfferUnavailable, in that order.
     """
     session = open_session(agent, session_id)
-    offer = _offer_row(offer_id)
+    offer = available_offer(offer_id)
     recommendation_id = new_id()
     recommendation = Recommendation(
         id=recommendation_id,
         session=session,
         agent=agent,
-        offer_id=offer["id"],
+        offer_id=offer.id,
         aap_code=code_for(offer),
         context=context,
         fallback_url=f"{settings.RAKO_LINK_BASE}/r/{recommendation_id}",
@@ -65,13 +59,3 @@ def record_recommendation(
         # Only forward: a checkout that ran meanwhile has moved the session further.
         Session.objects.filter(pk=session.pk, status=Session.Status.CREATED).update(status=Session.Status.ACTIVE)
     return recommendation, offer
-
-
-def _offer_row(offer_id: str) -> dict[str, Any]:
-    rows = Offer.objects.annotate(commission=current_terms()).values(*CODE_FIELDS, "status", "merchant__status")
-    row: dict[str, Any] | None = rows.filter(pk=offer_id).first() if is_id(offer_id) else None
-    if row is None:
-        raise OfferNotFound()
-    if (row["status"], row["merchant__status"]) != ("active", "active"):
-        raise OfferUnavailable()
-    return row

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Q
 from django.utils import timezone
 
-from merchants.codes import CODE_FIELDS, current_terms
-from merchants.models import Offer, Provider
+from merchants.catalogue import ListedOffer, list_offers
+from merchants.models import Provider
 from merchants.verticals import VERTICALS
 from rako.core import money
 from rako.core.errors import BadRequest
@@ -23,7 +22,6 @@ DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
 _LONGEST_TEXT = 100
 _MANY_PROVIDERS = 200
-OFFER_FIELDS = (*CODE_FIELDS, "vertical", "criteria", "intro_price_minor", "intro_months")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +45,9 @@ class OfferQuery:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Offer rows with `OFFER_FIELDS`, and the cursor of the next page if there is one."""
+    """Offers, and the cursor of the next page if there is one."""
 
-    offers: list[dict[str, Any]]
+    offers: list[ListedOffer]
     next_cursor: str | None
 
 
@@ -70,20 +68,16 @@ def parse_query(params: Mapping[str, str]) -> OfferQuery:
 
 
 def search_offers(query: OfferQuery) -> Page:
-    """One page of active offers of active merchants, by price and id; commission plays no part in the order.
+    """One page of available offers by price and id; commission plays no part in the order.
 
     One SELECT (two with `provider`) that reads little more than `limit` rows off an index.
     """
     if query.vertical is not None and query.vertical not in VERTICALS:
         return Page([], None)
-    found = Offer.objects.filter(_matches(query), status="active", merchant__status="active")
-    if query.provider is not None:
-        found = found.filter(_is_of_provider(query.provider))
-    rows = found.annotate(commission=current_terms()).filter(commission__isnull=False).order_by("price_minor", "id")
-    page = list(rows.values(*OFFER_FIELDS)[: query.limit + 1])
-    more = len(page) > query.limit
-    page = page[: query.limit]
-    return Page(page, _write_cursor(page[-1]) if more else None)
+    wanted = _conditions(query)
+    found = list_offers(list(wanted), [value for values in wanted.values() for value in values], query.limit + 1)
+    page = found[: query.limit]
+    return Page(page, _write_cursor(page[-1]) if len(found) > query.limit else None)
 
 
 def create_session(agent: Agent, query: OfferQuery) -> Session:
@@ -92,30 +86,33 @@ def create_session(agent: Agent, query: OfferQuery) -> Session:
     return Session.objects.create(agent=agent, query=query.as_asked(), created_at=now, expires_at=now + WINDOW)
 
 
-def _is_of_provider(part: str) -> Q:
-    """The provider names that have the part, looked up first: with them the planner knows how rare the offers are."""
-    names = list(Provider.objects.filter(name__icontains=part).values_list("name", flat=True)[: _MANY_PROVIDERS + 1])
-    # A part that very many names have is found soon on the way through the offers.
-    return Q(provider__in=names) if len(names) <= _MANY_PROVIDERS else Q(provider__icontains=part)
-
-
-def _matches(query: OfferQuery) -> Q:
-    wanted = Q()
+def _conditions(query: OfferQuery) -> dict[str, tuple[Any, ...]]:
+    """SQL conditions with their values, for the parts that were asked for."""
+    wanted: dict[str, tuple[Any, ...]] = {}
     if query.vertical is not None:
-        wanted &= Q(vertical=query.vertical)
+        wanted["offer.vertical = %s"] = (query.vertical,)
+    if query.provider is not None:
+        wanted |= _of_provider(query.provider)
     if query.min_price is not None:
-        wanted &= Q(price_minor__gte=query.min_price)
+        wanted["offer.price_minor >= %s"] = (query.min_price,)
     if query.max_price is not None:
-        wanted &= Q(price_minor__lte=query.max_price)
+        wanted["offer.price_minor <= %s"] = (query.max_price,)
     if query.data_gb_min is not None:
-        wanted &= Q(data_gb__gte=query.data_gb_min)
+        wanted["offer.data_gb >= %s"] = (query.data_gb_min,)
     if query.contract_months is not None:
-        wanted &= Q(contract_months=query.contract_months)
+        wanted["offer.contract_months = %s"] = (query.contract_months,)
     if query.after is not None:
-        price, offer_id = query.after
-        # The redundant first bound lets the index start at the page instead of walking to it.
-        wanted &= Q(price_minor__gte=price) & (Q(price_minor__gt=price) | Q(price_minor=price, id__gt=offer_id))
+        wanted["(offer.price_minor, offer.id) > (%s, %s)"] = query.after
     return wanted
+
+
+def _of_provider(part: str) -> dict[str, tuple[Any, ...]]:
+    """The names that have the part are looked up first: with them the planner knows how rare the offers are."""
+    names = list(Provider.objects.filter(name__icontains=part).values_list("name", flat=True)[: _MANY_PROVIDERS + 1])
+    if len(names) <= _MANY_PROVIDERS:
+        return {"offer.provider = ANY(%s)": (names,)}
+    # A part that very many names have is found soon on the way through the offers.
+    return {"position(lower(%s) in lower(offer.provider)) > 0": (part,)}
 
 
 def _text(given: Mapping[str, str], name: str) -> str | None:
@@ -143,8 +140,8 @@ def _whole(name: str, text: str | None, minimum: int, maximum: int) -> int | Non
     return int(text)
 
 
-def _write_cursor(row: dict[str, Any]) -> str:
-    return base64.urlsafe_b64encode(f"{row['price_minor']}.{row['id']}".encode()).decode().rstrip("=")
+def _write_cursor(offer: ListedOffer) -> str:
+    return base64.urlsafe_b64encode(f"{offer.price_minor}.{offer.id}".encode()).decode().rstrip("=")
 
 
 def _read_cursor(cursor: str) -> tuple[int, str]:

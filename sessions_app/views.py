@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.response import Response
 
+from merchants.codes import OfferNotFound
 from merchants.models import Offer
 from merchants.requirements import requirements_of
 from rako.core.api_views import AgentView, KeyedRequest
@@ -14,7 +15,7 @@ from rako.core.errors import RakoError, error_reply
 from rako.core.ids import is_id
 from rako.core.wire import instant
 from sessions_app import clicks, search, wire
-from sessions_app.recommend import OfferNotFound, record_recommendation
+from sessions_app.recommend import record_recommendation
 
 
 def _query(name: str, kind: Any, text: str) -> OpenApiParameter:
@@ -47,7 +48,7 @@ class OffersView(AgentView):
         session = search.create_session(request.user.agent, query)
         reply: dict[str, Any] = {
             "sessionId": session.pk,
-            "offers": [wire.offer_wire(row) for row in page.offers],
+            "offers": [wire.offer_wire(offer) for offer in page.offers],
             "count": len(page.offers),
             "expiresAt": instant(session.expires_at),
         }

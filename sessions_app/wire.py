@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from merchants.catalogue import ListedOffer
 from merchants.codes import code_for
 from merchants.verticals import VERTICALS
 from rako.core.money import to_wire
@@ -60,34 +61,34 @@ class RecommendReply(WireSerializer):
 
 
 # The hot path builds plain dicts; tests hold them against the serializers above.
-def offer_wire(row: dict[str, Any]) -> dict[str, Any]:
+def offer_wire(offer: ListedOffer) -> dict[str, Any]:
     """An offer of a search result, with its code."""
     shown = {
-        "id": row["id"],
-        "merchantId": row["merchant_id"],
-        "vertical": row["vertical"],
-        "provider": row["provider"],
-        "name": row["name"],
-        "price": to_wire(row["price_minor"], row["currency"]),
-        "currency": row["currency"],
-        "criteria": row["criteria"],
-        "aapCode": code_for(row),
+        "id": offer.id,
+        "merchantId": offer.merchant_id,
+        "vertical": offer.vertical,
+        "provider": offer.provider,
+        "name": offer.name,
+        "price": to_wire(offer.price_minor, offer.currency),
+        "currency": offer.currency,
+        "criteria": offer.criteria,
+        "aapCode": code_for(offer),
         "status": "active",
     }
-    if row["intro_months"] is not None:
-        shown["introPrice"] = to_wire(row["intro_price_minor"], row["currency"])
-        shown["introMonths"] = row["intro_months"]
+    if offer.intro_price_minor is not None:
+        shown["introPrice"] = to_wire(offer.intro_price_minor, offer.currency)
+        shown["introMonths"] = offer.intro_months
     return shown
 
 
-def offer_summary(offer: dict[str, Any]) -> dict[str, Any]:
-    """The short form of an offer row."""
+def offer_summary(offer: ListedOffer) -> dict[str, Any]:
+    """The short form of an offer."""
     return {
-        "id": offer["id"],
-        "provider": offer["provider"],
-        "name": offer["name"],
-        "price": to_wire(offer["price_minor"], offer["currency"]),
-        "currency": offer["currency"],
+        "id": offer.id,
+        "provider": offer.provider,
+        "name": offer.name,
+        "price": to_wire(offer.price_minor, offer.currency),
+        "currency": offer.currency,
     }
 
 

@@ -8,7 +8,8 @@ from django.utils import timezone
 from factory.django import DjangoModelFactory
 
 from checkout.connections import connect_sandbox
-from merchants.codes import CODE_FIELDS, code_for, current_terms
+from merchants.catalogue import find_offer
+from merchants.codes import code_for
 from merchants.models import CommissionTerms, Merchant, MerchantKey, Offer
 from rako.core.api_keys import digest
 from sessions_app.models import Agent, AgentKey, Builder, Recommendation, Session
@@ -140,5 +141,4 @@ class RecommendationFactory(DjangoModelFactory):
 
     @factory.lazy_attribute
     def aap_code(self) -> str:
-        row = Offer.objects.annotate(commission=current_terms()).values(*CODE_FIELDS).get(pk=self.offer.pk)
-        return code_for(row)
+        return code_for(find_offer(self.offer.pk))

@@ -9,11 +9,28 @@ ALTER TABLE merchants_commissionterms ADD CONSTRAINT terms_of_the_offers_vertica
 """
 
 
+# The names that offers carry; see merchants.models.Provider.
+PROVIDERS = """
+CREATE FUNCTION merchants_note_provider() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO merchants_provider (name) VALUES (NEW.provider) ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER merchants_offer_note_provider AFTER INSERT OR UPDATE OF provider ON merchants_offer
+    FOR EACH ROW EXECUTE FUNCTION merchants_note_provider();
+"""
+NO_PROVIDERS = """
+DROP TRIGGER merchants_offer_note_provider ON merchants_offer;
+DROP FUNCTION merchants_note_provider();
+"""
+
+
 class Migration(migrations.Migration):
     dependencies = [("merchants", "0001_initial")]
 
     operations = [
         refusal_function(),
+        migrations.RunSQL(PROVIDERS, NO_PROVIDERS),
         guard("merchants_commissionterms"),
         guard("merchants_signingkey", "key_id, public_key, valid_from"),
         migrations.RunSQL(

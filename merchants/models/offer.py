@@ -1,5 +1,6 @@
 """Offers and their effective-dated commission terms."""
 
+import unicodedata
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +20,14 @@ from rako.core.money import EXPONENTS, MAX_MINOR, major_text, number_to_wire, to
 
 CURRENCIES = [(code, code) for code in EXPONENTS]
 UNLIMITED = 2_147_483_647
+# JSON spells a control character with six bytes, and no page shows one.
+CONTROL = r"[[:cntrl:]]"
+
+
+def plain_text(text: str) -> None:
+    """Raises ValidationError if a text holds control characters."""
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise ValidationError("Control characters are not allowed.")
 
 
 class Utf8Bytes(Length):
@@ -51,8 +60,8 @@ class Offer(models.Model):
     id = UlidField(primary_key=True)
     merchant = models.ForeignKey(Merchant, models.PROTECT, related_name="offers")
     vertical = models.CharField(max_length=12, choices=CHOICES)
-    provider = models.CharField(max_length=60)
-    name = models.CharField(max_length=70)
+    provider = models.CharField(max_length=60, validators=[plain_text])
+    name = models.CharField(max_length=70, validators=[plain_text])
     price_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3, choices=CURRENCIES, default="GBP")
     intro_price_minor = models.BigIntegerField(null=True, blank=True)
@@ -89,6 +98,9 @@ class Offer(models.Model):
                 condition=Q(intro_price_minor=None, intro_months=None)
                 | Q(intro_price_minor__gte=0, intro_price_minor__lt=models.F("price_minor"), intro_months__gte=1),
                 name="offer_intro_price_has_months_and_is_lower",
+            ),
+            models.CheckConstraint(
+                condition=~Q(provider__regex=CONTROL) & ~Q(name__regex=CONTROL), name="offer_texts_have_no_controls"
             ),
             # Keeps the AAP Code below the 500 characters that PSPs allow a metadata value (protocol, section 2).
             models.CheckConstraint(
@@ -132,12 +144,17 @@ class Offer(models.Model):
             raise ValidationError({"url": "The page is not on one of the merchant's registered hosts."})
 
 
+def _at_least(column: str, floor: int | Decimal | None) -> Q | None:
+    """Present and no less than the floor. IS NOT NULL is said: a CHECK that comes to NULL lets the row pass."""
+    return None if floor is None else Q((f"{column}__isnull", False), (f"{column}__gte", floor))
+
+
 def _floor_rule() -> Q:
     """What the commission table of the protocol allows (section 4), as one condition for PostgreSQL."""
     rule = Q(pk__in=[])
     for name, vertical in VERTICALS.items():
-        cpa = Q(amount_minor__gte=vertical.floor_cpa_minor) if vertical.floor_cpa_minor is not None else None
-        rate = Q(rate__gte=vertical.floor_rate) & Q(rate__lte=100) if vertical.floor_rate is not None else None
+        cpa = _at_least("amount_minor", vertical.floor_cpa_minor)
+        rate = _at_least("rate", vertical.floor_rate)
         if cpa:
             rule |= Q(vertical=name, type="cpa", rate=None) & cpa
         if rate:
@@ -173,6 +190,7 @@ class CommissionTerms(AppendOnlyModel):
             models.CheckConstraint(
                 condition=Q(amount_minor=None) | Q(amount_minor__lte=MAX_MINOR), name="terms_amount_is_bounded"
             ),
+            models.CheckConstraint(condition=Q(rate=None) | Q(rate__lte=100), name="terms_rate_is_a_share"),
         ]
 
     def __str__(self) -> str:
@@ -201,7 +219,7 @@ def check_terms(vertical: str, type_: str, amount_minor: int | None, rate: Decim
         if wanted and floor is None:
             raise ValidationError(f"A {type_} commission is not offered for {vertical}")
         if wanted and (given is None or floor is None or given < floor):
-            least = floor / 100 if what == "an amount" and floor is not None else floor
+            least = f"{floor / 100:.2f}" if what == "an amount" and floor is not None else floor
             raise ValidationError(f"A {type_} commission for {vertical} needs {what} of at least {least}")
     if rate is not None and rate > 100:
         raise ValidationError("A percentage is at most 100")

@@ -22,6 +22,8 @@ from tests.factories import (
     SessionFactory,
 )
 
+# One for all calls: making one sets up the whole stack of middleware.
+CLIENT = Client(raise_request_exception=False, enforce_csrf_checks=True)
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 UNKNOWN_ID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 ODD_IDS = (
@@ -76,9 +78,8 @@ _WRONG: dict[str, tuple[Any, ...]] = {
 }  # fmt: skip
 
 _ID = Field("id", required=True)
-_PAYMENT = {
-    "paymentMethod": Field("text", longest=255),
-    "authorization": Field("object"),
+_PAYMENT = {"paymentMethod": Field("text", longest=255), "authorization": Field("object")}
+_MANDATE = {
     "authorization.reference": Field("text", required=True, longest=100),
     "authorization.maxAmount": Field("number", required=True),
     "authorization.currency": Field("currency", required=True, longest=3),
@@ -119,7 +120,7 @@ ENDPOINTS = (
         "POST", "v1/checkout", "agent",
         {"sessionId": _ID, "recommendationId": _ID, "userDetails": Field("object")} | _PAYMENT,
     ),
-    Endpoint("POST", "v1/purchase", "agent", {"recommendationId": _ID} | _PAYMENT),
+    Endpoint("POST", "v1/purchase", "agent", {"recommendationId": _ID} | _PAYMENT | _MANDATE),
     Endpoint("GET", "v1/sessions/<str:session_id>", "both"),
     Endpoint("GET", "v1/conversions", "both", query={"limit": "limit", "cursor": "cursor"}),
     Endpoint(
@@ -223,11 +224,10 @@ class World:
 
 def call(method: str, path: str, body: str | bytes = b"", *, key: str | None = None, **options: Any) -> Any:
     """One request through the whole stack; a fault of ours is an answer of 500, not an exception."""
+    CLIENT.cookies.clear()
     headers = ({"Authorization": f"Bearer {key}"} if key else {}) | options.pop("headers", {})
     options = {"content_type": "application/json"} | options
-    return Client(raise_request_exception=False, enforce_csrf_checks=True).generic(
-        method, path, body, headers=headers, **options
-    )
+    return CLIENT.generic(method, path, body, headers=headers, **options)
 
 
 def with_value(body: dict[str, Any], name: str, value: Any) -> dict[str, Any]:

@@ -48,18 +48,8 @@ def offer_fields(seller: Merchant, **changes: Any) -> dict[str, Any]:
 
 def terms_fields(offer: Offer, **changes: Any) -> dict[str, Any]:
     """The form of an offer as it is, with a row for new terms."""
-    return offer_fields(
-        offer.merchant,
-        **{
-            "name": offer.name,
-            "terms-TOTAL_FORMS": 2,
-            "terms-INITIAL_FORMS": 1,
-            "terms-0-id": offer.terms.get().pk,
-            "terms-0-type": "",
-            "terms-0-amount": "",
-        }
-        | changes,
-    )
+    past = {"terms-INITIAL_FORMS": 1, "terms-0-id": offer.terms.get().pk, "terms-0-type": "", "terms-0-amount": ""}
+    return offer_fields(offer.merchant, **{"name": offer.name, "terms-TOTAL_FORMS": 2} | past | changes)
 
 
 def add_offer(client: Client, **changes: Any) -> Any:
