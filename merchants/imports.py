@@ -1,9 +1,10 @@
 """Importing offers from CSV: one row, one offer, one result; a bad row spoils no other, repeating changes nothing."""
 
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,6 +34,7 @@ REQUIRED = (
 OPTIONAL = ("currency", "intro_price", "intro_months", "commission_min", "status")
 CRITERIA = "criteria."
 _LONGEST_CELL = 2000
+_RATE = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3})?\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +68,21 @@ def import_rows(rows: list[tuple[int, dict[str, str]]]) -> Iterator[RowResult]:
         label = f"{row.get('provider', '')} {row.get('name', '')}".strip()
         try:
             with transaction.atomic():
-                yield RowResult(line, _import(row), label)
+                result = RowResult(line, _import(row), label)
         except ValidationError as error:
-            yield RowResult(line, "refused", label, "; ".join(error.messages))
+            result = RowResult(line, "refused", label, "; ".join(error.messages))
         except (BadRequest, ValueError) as error:
-            yield RowResult(line, "refused", label, str(error))
+            result = RowResult(line, "refused", label, str(error))
         except DatabaseError as error:
-            yield RowResult(line, "refused", label, str(error).partition("\n")[0])
+            result = RowResult(line, "refused", label, str(error).partition("\n")[0])
+        yield result  # after the commit: a result that was told is stored
 
 
 def _check_header(names: Any) -> None:
     if missing := [name for name in REQUIRED if name not in names]:
         raise BadFile(f"columns are missing: {', '.join(missing)}")
+    if len(set(names)) != len(names):
+        raise BadFile("a column is given twice")
     known = {CRITERIA + key for vertical in VERTICALS.values() for key in vertical.criteria}
     if unknown := [str(name) for name in names if name not in {*REQUIRED, *OPTIONAL, *known}]:
         raise BadFile(f"columns are unknown: {', '.join(unknown)}")
@@ -172,10 +177,6 @@ def _set_terms(offer: Offer, row: dict[str, str]) -> bool:
 
 
 def _rate(text: str) -> Decimal:
-    try:
-        rate = Decimal(text)
-    except InvalidOperation:
-        raise BadRequest("commission_value must be a number") from None
-    if not rate.is_finite() or rate != round(rate, 3):
-        raise BadRequest("commission_value must have at most three decimal places")
-    return rate
+    if not _RATE.match(text):
+        raise BadRequest("commission_value must be a percentage with at most three decimal places")
+    return Decimal(text)

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import IntegrityError, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from merchants.models import SigningKey
@@ -24,6 +24,7 @@ from rako.core.errors import Unavailable
 
 LEAD = timedelta(seconds=60)
 _REFRESH = 30.0
+_ROTATION_LOCK = 0x52414B4F  # any fixed number; this one spells RAKO
 
 
 class NoSigningKey(Unavailable):
@@ -44,27 +45,29 @@ class PublicKey:
         return self.valid_from <= moment and (self.valid_to is None or moment < self.valid_to)
 
 
-class _Cache:
-    """What this process knows: the public set with its age, and private keys by id."""
+_NOTHING: tuple[tuple[PublicKey, ...], float] = ((), float("-inf"))
 
-    public: tuple[PublicKey, ...] = ()
-    read_at = float("-inf")
+
+class _Cache:
+    """What this process knows: the public set with the time it was read, and private keys by id."""
+
+    public = _NOTHING
     private: dict[str, Ed25519PrivateKey] = {}  # one per process on purpose
 
 
 def published() -> tuple[PublicKey, ...]:
     """All public keys, newest first. In sandbox mode the first one is made on first use."""
-    if time.monotonic() - _Cache.read_at > _REFRESH:
-        forget()
+    known, read_at = _Cache.public
+    if time.monotonic() - read_at > _REFRESH:
         rows = list(SigningKey.objects.all()) or [_first_key()]
-        _Cache.public = tuple(_public(row) for row in rows)
-        _Cache.read_at = time.monotonic()
-    return _Cache.public
+        known = tuple(_public(row) for row in rows)
+        _Cache.public = known, time.monotonic()  # in one step: other threads never see it half-done
+    return known
 
 
 def forget() -> None:
     """Drop what this process remembers; the next use reads anew."""
-    _Cache.public, _Cache.read_at, _Cache.private = (), float("-inf"), {}
+    _Cache.public, _Cache.private = _NOTHING, {}
 
 
 def public_key_for(moment: datetime) -> PublicKey | None:
@@ -77,9 +80,10 @@ def private_key_for(moment: datetime) -> Ed25519PrivateKey:
     public = public_key_for(moment)
     if public is None:
         raise NoSigningKey()
-    if public.key_id not in _Cache.private:
-        _Cache.private[public.key_id] = _load_private(public.key_id)
-    return _Cache.private[public.key_id]
+    key = _Cache.private.get(public.key_id)
+    if key is None:
+        key = _Cache.private[public.key_id] = _load_private(public.key_id)
+    return key
 
 
 def rotate() -> SigningKey:
@@ -88,6 +92,27 @@ def rotate() -> SigningKey:
     The private part is the first unpublished one of the environment or, where the environment has none at all, a
     new 0600 file. Raises ImproperlyConfigured if the environment offers nothing new.
     """
+    with transaction.atomic():
+        _one_at_a_time()
+        row = _add_key()
+    forget()
+    return row
+
+
+def _first_key() -> SigningKey:
+    if settings.RAKO_MODE == "live" and not settings.RAKO_SIGNING_KEYS:
+        raise NoSigningKey()
+    with transaction.atomic():
+        _one_at_a_time()  # whoever waited here finds the key that the first one made
+        return SigningKey.objects.filter(valid_to=None).first() or _add_key()
+
+
+def _one_at_a_time() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ROTATION_LOCK])
+
+
+def _add_key() -> SigningKey:
     known = set(SigningKey.objects.values_list("key_id", flat=True))
     fresh = [key for key in _environment_keys() if key_id_of(key.public_key()) not in known]
     if settings.RAKO_SIGNING_KEYS and not fresh:
@@ -95,11 +120,8 @@ def rotate() -> SigningKey:
     key = fresh[0] if fresh else _write_new_key()
     # The first key covers the moment at which somebody found that there was none.
     starts = timezone.now() + (LEAD if known else -LEAD)
-    with transaction.atomic():
-        SigningKey.objects.filter(valid_to=None).update(valid_to=starts)
-        row = _publish(key, starts)
-    forget()
-    return row
+    SigningKey.objects.filter(valid_to=None).update(valid_to=starts)
+    return _publish(key, starts)
 
 
 def key_id_of(key: Ed25519PublicKey) -> str:
@@ -112,16 +134,6 @@ def _publish(key: Ed25519PrivateKey, starts: datetime) -> SigningKey:
     public = key.public_key()
     pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     return SigningKey.objects.create(key_id=key_id_of(public), public_key=pem.decode(), valid_from=starts)
-
-
-def _first_key() -> SigningKey:
-    if settings.RAKO_MODE == "live" and not settings.RAKO_SIGNING_KEYS:
-        raise NoSigningKey()
-    try:
-        with transaction.atomic():
-            return rotate()
-    except IntegrityError:  # another process made the first key at the same moment
-        return SigningKey.objects.get(valid_to=None)
 
 
 def _public(row: SigningKey) -> PublicKey:

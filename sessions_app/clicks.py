@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import re
 import time
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote_plus, urlencode, urlsplit, urlunsplit
 
 from django.conf import settings
 
@@ -35,8 +35,9 @@ def landing_url(recommendation: Recommendation) -> str:
     """The merchant's page with the three attribution parameters added to its own query."""
     parts = urlsplit(recommendation.offer.url)
     ours = {"utm_source": "aap", "utm_medium": "agent_referral", "aap_ref": recommendation.pk}
-    query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in ours]
-    return urlunsplit(parts._replace(query=urlencode([*query, *ours.items()])))
+    # The offer's own query stays as it was written: a shop may not understand it spelled otherwise.
+    theirs = [pair for pair in parts.query.split("&") if pair and unquote_plus(pair.partition("=")[0]) not in ours]
+    return urlunsplit(parts._replace(query="&".join([*theirs, urlencode(ours)])))
 
 
 def log_click(recommendation: Recommendation, *, address: str, user_agent: str) -> None:

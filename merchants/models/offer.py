@@ -16,10 +16,11 @@ from merchants.verticals import CHOICES, VERTICALS, check_criteria
 from rako.core.append_only import AppendOnlyModel
 from rako.core.errors import BadRequest
 from rako.core.ids import UlidField
-from rako.core.money import EXPONENTS, MAX_MINOR, major_text, number_to_wire, to_wire
+from rako.core.money import EXPONENTS, major_text, number_to_wire, to_wire
 
 CURRENCIES = [(code, code) for code in EXPONENTS]
 UNLIMITED = 2_147_483_647
+MAX_PRICE_MINOR = 99_999_999  # with it, the longest names and terms still fit a code of 500 characters
 # JSON spells a control character with six bytes, and no page shows one.
 CONTROL = r"[[:cntrl:]]"
 
@@ -30,10 +31,10 @@ def plain_text(text: str) -> None:
         raise ValidationError("Control characters are not allowed.")
 
 
-class Utf8Bytes(Length):
-    """A text's length in UTF-8 bytes."""
+class JsonBytes(Length):
+    """A text's length in bytes as it stands in JSON, without the quotes: what it costs in an AAP Code."""
 
-    function = "OCTET_LENGTH"
+    template = "octet_length(to_json(%(expressions)s)::text) - 2"
 
 
 class CriterionNumber(models.Func):
@@ -92,11 +93,12 @@ class Offer(models.Model):
             models.CheckConstraint(condition=Q(currency__in=list(EXPONENTS)), name="offer_currency_is_known"),
             models.CheckConstraint(condition=Q(status__in=["active", "withdrawn"]), name="offer_status_is_known"),
             models.CheckConstraint(
-                condition=Q(price_minor__gt=0) & Q(price_minor__lte=MAX_MINOR), name="offer_price_is_positive"
+                condition=Q(price_minor__gt=0) & Q(price_minor__lte=MAX_PRICE_MINOR), name="offer_price_is_positive"
             ),
             models.CheckConstraint(
                 condition=Q(intro_price_minor=None, intro_months=None)
-                | Q(intro_price_minor__gte=0, intro_price_minor__lt=models.F("price_minor"), intro_months__gte=1),
+                | Q(intro_price_minor__isnull=False, intro_months__isnull=False)
+                & Q(intro_price_minor__gte=0, intro_price_minor__lt=models.F("price_minor"), intro_months__gte=1),
                 name="offer_intro_price_has_months_and_is_lower",
             ),
             models.CheckConstraint(
@@ -104,7 +106,7 @@ class Offer(models.Model):
             ),
             # Keeps the AAP Code below the 500 characters that PSPs allow a metadata value (protocol, section 2).
             models.CheckConstraint(
-                condition=models.lookups.LessThanOrEqual(Utf8Bytes("provider") + Utf8Bytes("name"), 80),
+                condition=models.lookups.LessThanOrEqual(JsonBytes("provider") + JsonBytes("name"), 80),
                 name="offer_provider_and_name_fit_the_code",
             ),
         ]
@@ -155,6 +157,7 @@ def _floor_rule() -> Q:
     for name, vertical in VERTICALS.items():
         cpa = _at_least("amount_minor", vertical.floor_cpa_minor)
         rate = _at_least("rate", vertical.floor_rate)
+        rate = rate and rate & Q(rate__lte=100)
         if cpa:
             rule |= Q(vertical=name, type="cpa", rate=None) & cpa
         if rate:
@@ -188,9 +191,8 @@ class CommissionTerms(AppendOnlyModel):
             models.UniqueConstraint(fields=["offer", "effective_from"], name="terms_one_per_moment"),
             models.CheckConstraint(condition=_floor_rule(), name="terms_meet_the_floor"),
             models.CheckConstraint(
-                condition=Q(amount_minor=None) | Q(amount_minor__lte=MAX_MINOR), name="terms_amount_is_bounded"
+                condition=Q(amount_minor=None) | Q(amount_minor__lte=MAX_PRICE_MINOR), name="terms_amount_is_bounded"
             ),
-            models.CheckConstraint(condition=Q(rate=None) | Q(rate__lte=100), name="terms_rate_is_a_share"),
         ]
 
     def __str__(self) -> str:

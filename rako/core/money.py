@@ -1,10 +1,13 @@
 """Money: whole minor units with an ISO 4217 code. Decimal is for rates and the wire, float for no arithmetic."""
 
+import re
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal
 
 # The currencies offers may be priced in, with their ISO 4217 exponents.
 EXPONENTS = {"GBP": 2, "EUR": 2, "USD": 2}
+# Plain ASCII digits: Decimal itself would take exponents, underscores and other scripts' digits.
+_DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?\Z", re.ASCII)
 MAX_MINOR = 10**12  # ten thousand million in major units; far from bigint's edge even when summed
 
 
@@ -48,27 +51,29 @@ def number_to_wire(value: Decimal) -> int | float:
 
 def from_wire(value: object, currency: str) -> int:
     """Minor units of a JSON number in major units. Raises ValueError with a sentence for the caller."""
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("must be a number")
+    if not -MAX_MINOR <= value <= MAX_MINOR:  # before it becomes a Decimal; NaN fails it too
+        raise ValueError("is too large")
     # repr of a float is the shortest decimal that denotes it: what the sender typed.
-    return from_text(repr(value) if isinstance(value, float) else str(value), currency)
+    return _to_minor(Decimal(repr(value)), currency)
 
 
 def from_text(text: str, currency: str) -> int:
     """Minor units of a decimal text such as `12.34`. Raises ValueError with a sentence for the caller."""
+    if not _DECIMAL.match(text):
+        raise ValueError("must be a number")
+    return _to_minor(Decimal(text), currency)
+
+
+def _to_minor(major: Decimal, currency: str) -> int:
     if currency not in EXPONENTS:
         raise ValueError(f"currency must be one of {', '.join(sorted(EXPONENTS))}")
-    try:
-        major = Decimal(text)
-    except InvalidOperation:
-        raise ValueError("must be a number") from None
-    if not major.is_finite() or abs(major) > MAX_MINOR:
-        raise ValueError("is too large")
     minor = major.scaleb(EXPONENTS[currency])
-    if minor != minor.to_integral_value():
-        raise ValueError(f"has more than {EXPONENTS[currency]} decimal places")
     if minor < 0:
         raise ValueError("must not be negative")
     if minor > MAX_MINOR:
         raise ValueError("is too large")
+    if minor != minor.to_integral_value():
+        raise ValueError(f"has more than {EXPONENTS[currency]} decimal places")
     return int(minor)

@@ -85,13 +85,14 @@ def test_without_a_good_key_nothing_is_done(world, endpoint):
 
 
 @pytest.mark.parametrize("endpoint", KEYED_ENDPOINTS, ids=str)
-@pytest.mark.parametrize(
-    "query", ["api_key=", "api_key=aap_nobody", "api_key=aap_%C3%A9", "API_KEY={key}", "key={key}"]
-)
-def test_a_bad_key_in_the_query_is_refused(world, endpoint, query):
-    reply = world.call(endpoint, key=None, query=query.format(key=world.keys[endpoint.party]))
+def test_a_bad_key_in_the_query_is_refused(world, endpoint):
+    good, wrong = world.keys[endpoint.party], {}
 
-    assert faults(reply, 401) == []
+    for query in ("api_key=", "api_key=aap_nobody", "api_key=aap_%C3%A9", f"API_KEY={good}", f"api_key={good}%20x"):
+        if found := faults(world.call(endpoint, key=None, query=query), 401):
+            wrong[query] = found
+
+    assert wrong == {}
 
 
 @pytest.mark.parametrize("endpoint", KEYED_ENDPOINTS, ids=str)

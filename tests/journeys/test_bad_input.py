@@ -253,13 +253,14 @@ def test_another_method_is_refused(world, route):
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/r/{link}", "/checkout/{link}/done", "/health"])
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-def test_another_method_is_refused_on_the_other_pages_too(world, path, method):
-    before = stored()
+def test_another_method_is_refused_on_the_other_pages_too(world, path):
+    before, wrong = stored(), {}
 
-    reply = call(method, path.format(link=world.recommendation.pk), b"{}")
+    for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+        if found := faults(call(method, path.format(link=world.recommendation.pk), b"{}"), 405):
+            wrong[method] = found
 
-    assert faults(reply, 405) == []
+    assert wrong == {}
     assert stored() == before
 
 

@@ -65,7 +65,7 @@ def start(folder):
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-            )  # fmt: skip
+            )
         )
         return started[-1]
 

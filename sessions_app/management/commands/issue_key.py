@@ -6,11 +6,22 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import Value
+from django.db.models.functions import Least
 from django.utils import timezone
 
 from merchants.models import Merchant, MerchantKey
 from rako.core.api_keys import ApiKey
 from sessions_app.models import Agent, AgentKey, Builder
+
+_LONGEST_OVERLAP_HOURS = 24 * 366
+
+
+def _plain(text: str, what: str) -> str:
+    text = text.strip()
+    if not 0 < len(text) <= 100 or not text.isprintable():
+        raise CommandError(f"the {what} must have 1 to 100 printable characters", returncode=2)
+    return text
 
 
 class Command(BaseCommand):
@@ -28,14 +39,17 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        name = options["name"].strip()
-        if not 0 < len(name) <= 100 or "\x00" in name:
-            raise CommandError("the name must have 1 to 100 characters", returncode=2)
-        model, owner = self._owner(options["kind"], name, options["builder"])
+        name = _plain(options["name"], "name")
+        builder = _plain(options["builder"], "builder") if options["builder"] is not None else None
+        hours = options["rotate"]
+        if hours is not None and not 0 <= hours <= _LONGEST_OVERLAP_HOURS:
+            raise CommandError(f"--rotate takes 0 to {_LONGEST_OVERLAP_HOURS} hours", returncode=2)
+        model, owner = self._owner(options["kind"], name, builder)
         older = list(model.objects.usable().filter(**owner).values_list("pk", flat=True))
         row, key = model.issue(name=name, **owner)
-        if options["rotate"] is not None:
-            ends = timezone.now() + timedelta(hours=options["rotate"])
+        if hours is not None:
+            # LEAST leaves aside NULL: a key that was to end sooner still does.
+            ends = Least("expires_at", Value(timezone.now() + timedelta(hours=hours)))
             model.objects.filter(pk__in=older).update(expires_at=ends)
         if options["json"]:
             self.stdout.write(json.dumps({"kind": options["kind"], "name": name, "id": row.pk, "key": key}))
