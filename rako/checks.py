@@ -4,6 +4,7 @@ from typing import Any
 
 from cryptography.fernet import Fernet
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
@@ -12,7 +13,7 @@ from django.db import DatabaseError
 from merchants import keyring
 from merchants.models import MerchantKey
 from rako.core.api_keys import digest
-from rako.demo_keys import DEMO_KEYS
+from rako.demo_keys import DEMO_ADMIN, DEMO_KEYS
 from sessions_app.models import AgentKey
 
 
@@ -52,15 +53,19 @@ def _unsafe() -> list[CheckMessage]:
 
 @register(Tags.database)
 def check_demo_keys(*, databases: Any = None, **options: Any) -> list[CheckMessage]:
-    """Published demo keys must not open a live system (E007)."""
+    """Published demo keys and the demo admin must not open a live system (E007)."""
     if settings.RAKO_MODE != "live" or not databases:
         return []
     digests = [digest(key) for key in DEMO_KEYS.values()]
+    name, password = DEMO_ADMIN
     try:
         usable = any(keys.objects.usable().filter(digest__in=digests).exists() for keys in (AgentKey, MerchantKey))
+        admin = get_user_model().objects.filter(username=name, is_active=True).first()
     except DatabaseError as error:
         return [checks.Warning(f"The demo keys could not be looked for: {error.__class__.__name__}", id="rako.W001")]
-    return [Error("The published demo keys are usable: revoke them", id="rako.E007")] if usable else []
+    if usable or (admin is not None and admin.check_password(password)):
+        return [Error("The published demo keys or admin login are usable: revoke them", id="rako.E007")]
+    return []
 
 
 def refuse_unsafe_start() -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import logging
 import os
 import signal
 import socket
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
+
+log = logging.getLogger("rako.serving")
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
@@ -38,17 +41,18 @@ class Server:
 
 @contextlib.contextmanager
 def serving(
-    port: int | None = None, *, workers: int = 2, log: Path | None = None, web_only: str = "", **environment: str
+    port: int | None = None, *, workers: int = 2, log_file: Path | None = None, web_only: str = "", **environment: str
 ) -> Iterator[Server]:
     """Serve on a port (a free one unless told) of the loopback address; the children are gone afterwards.
 
-    `log` takes what the children print; without it they share our output. `web_only` leaves the worker out and names
+    `log_file` takes what the children print; without it they share our output. `web_only` leaves the worker out and names
     the path that answers 200 when web is up. Raises ServerFailed.
     """
     port = port or free_port()
+    _refuse_taken(port)
     base_url = f"http://{HOST}:{port}"
     child_environment = os.environ | {"RAKO_BASE_URL": base_url, "RAKO_LINK_BASE": base_url} | environment
-    out = log.open("ab") if log else None
+    out = log_file.open("ab") if log_file else None
     server = Server(base_url, {})
     try:
         for name, command in _commands(port, workers, with_worker=not web_only).items():
@@ -77,12 +81,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _refuse_taken(port: int) -> None:
+    """The web server shares a port with whoever else allows it, so a taken one is found out first."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            raise ServerFailed(f"is port {port} in use?") from None
+
+
 def _commands(port: int, workers: int, *, with_worker: bool) -> dict[str, list[str]]:
-    web = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", HOST, "--port", str(port)]
-    # Its access log would print query strings, and `?api_key=` with them: rako.access has a line without.
-    web += ["--workers", str(workers), "--blocking-threads", "8", "--log-level", "warning", "--no-access-log"]
-    web += ["--no-ws", "--respawn-failed-workers", "rako.wsgi:application"]
-    return {"web": web} | ({"worker": [sys.executable, "manage.py", "worker"]} if with_worker else {})
+    manage = [sys.executable, "manage.py"]
+    web = [*manage, "web", "--host", HOST, "--port", str(port), "--workers", str(workers)]
+    return {"web": web} | ({"worker": [*manage, "worker"]} if with_worker else {})
 
 
 def _die_with_parent() -> None:
@@ -106,12 +118,15 @@ def _wait_until_ready(server: Server, path: str) -> None:
 
 def _stop(server: Server) -> None:
     for process in server.processes.values():
-        if process.poll() is None:
-            process.terminate()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
     deadline = time.monotonic() + _STOP_SECONDS
     for process in server.processes.values():
         try:
             process.wait(max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
+            log.warning("process %s did not end in time", process.pid)
+        # Whatever is left of its group: a child that was killed had no time to end its own.
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process.wait()

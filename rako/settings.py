@@ -2,23 +2,21 @@
 
 from pathlib import Path
 
-import environ
-
 from rako.core import embedded_postgres
-from rako.core.env import base_url, load_env_file, one_of, setting, whole_number, words
+from rako.core.env import base_url, database, folder, load_env_file, one_of, setting, text, whole_number, words
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 load_env_file(BASE_DIR / ".env")
 
 RAKO_VERSION = "0.1.0"
 RAKO_MODE = setting("RAKO_MODE", one_of("sandbox", "live"), "sandbox")
-RAKO_DATA_DIR = (BASE_DIR / setting("RAKO_DATA_DIR", Path, ".rako")).resolve()
+RAKO_DATA_DIR = (BASE_DIR / setting("RAKO_DATA_DIR", folder, ".rako")).resolve()
 
 # Defaults that only the sandbox may keep; rako.checks refuses to start live with them.
 SANDBOX_SECRET_KEY = "sandbox-only-secret-key-that-is-published-with-the-source"  # noqa: S105
 SANDBOX_CREDENTIAL_KEY = "c2FuZGJveC1vbmx5LXB1Ymxpc2hlZC1rZXktMzItYj0="
 
-SECRET_KEY = setting("RAKO_SECRET_KEY", str, SANDBOX_SECRET_KEY)
+SECRET_KEY = setting("RAKO_SECRET_KEY", text, SANDBOX_SECRET_KEY)
 RAKO_CREDENTIAL_KEYS = setting("RAKO_CREDENTIAL_KEYS", words, SANDBOX_CREDENTIAL_KEY)
 RAKO_SIGNING_KEYS = setting("RAKO_SIGNING_KEYS", words, "")
 
@@ -86,20 +84,12 @@ TEMPLATES = [
 ]
 
 _pool_size = setting("RAKO_DB_POOL_SIZE", whole_number(0, 200), "8")
-_database_url = setting("DATABASE_URL", str, "")
-if _database_url:
-    _database = environ.Env.db_url_config(_database_url)
-    if _database.get("ENGINE") != "django.db.backends.postgresql":
-        from django.core.exceptions import ImproperlyConfigured
-
-        raise ImproperlyConfigured("DATABASE_URL is malformed: a postgres:// address is expected")
-else:
-    _database = {
-        "ENGINE": "rako.core.postgres_backend",
-        "NAME": "rako",
-        "USER": "rako",
-        "HOST": str(embedded_postgres.socket_dir(RAKO_DATA_DIR)),
-    }
+_database = setting("DATABASE_URL", database, "") or {
+    "ENGINE": "rako.core.postgres_backend",
+    "NAME": "rako",
+    "USER": "rako",
+    "HOST": str(embedded_postgres.socket_dir(RAKO_DATA_DIR)),
+}
 _database["OPTIONS"] = _database.get("OPTIONS", {}) | (
     # Threads wait for a connection rather than open more than the server allows.
     {"pool": {"min_size": 0, "max_size": _pool_size, "timeout": 10}} if _pool_size else {}

@@ -34,7 +34,7 @@ def plain_text(text: str) -> None:
 class JsonBytes(Length):
     """A text's length in bytes as it stands in JSON, without the quotes: what it costs in an AAP Code."""
 
-    template = "octet_length(to_json(%(expressions)s)::text) - 2"
+    template = "octet_length(to_json((%(expressions)s)::text)::text) - 2"
 
 
 class CriterionNumber(models.Func):

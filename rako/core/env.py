@@ -1,16 +1,16 @@
 """Reads settings from the environment; a missing or malformed one fails at start with its name."""
 
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
-from urllib.parse import urlsplit
+from typing import Any, TypeVar
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
 T = TypeVar("T")
-
-_env = environ.Env()
+_BASE_URL = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?/?\Z")
 
 
 def load_env_file(path: Path) -> None:
@@ -21,7 +21,9 @@ def load_env_file(path: Path) -> None:
 
 def setting(name: str, parse: Callable[[str], T], default: str | None = None) -> T:
     """The parsed value of a variable. Raises ImproperlyConfigured naming it if it is missing or malformed."""
-    raw = _env.str(name, default=default if default is not None else environ.Env.NOTSET)
+    raw = os.environ.get(name, default)
+    if raw is None:
+        raise ImproperlyConfigured(f"{name} is not set")
     try:
         return parse(raw.strip())
     except ValueError as error:
@@ -55,9 +57,33 @@ def words(raw: str) -> list[str]:
     return [word.strip() for word in raw.split(",") if word.strip()]
 
 
+def text(raw: str) -> str:
+    """A parser for a text that is not empty."""
+    if not raw:
+        raise ValueError("it is empty")
+    return raw
+
+
+def folder(raw: str) -> Path:
+    """A parser for a folder's path."""
+    return Path(text(raw))
+
+
 def base_url(raw: str) -> str:
-    """An absolute http(s) address without a path, query or trailing slash."""
-    parts = urlsplit(raw)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.path.strip("/"):
+    """An absolute http(s) address: scheme, host and perhaps a port, nothing else."""
+    if not _BASE_URL.match(raw):
         raise ValueError("an address like https://rako.example is expected")
     return raw.rstrip("/")
+
+
+def database(raw: str) -> dict[str, Any]:
+    """A postgres:// address as Django's settings for it; empty for an empty one."""
+    if not raw:
+        return {}
+    try:
+        found = environ.Env.db_url_config(raw)
+    except Exception as error:  # the library lets many kinds through, and their texts may show the password
+        raise ValueError(f"a postgres:// address is expected ({type(error).__name__})") from None
+    if found.get("ENGINE") != "django.db.backends.postgresql" or not found.get("NAME"):
+        raise ValueError("a postgres:// address with a database name is expected")
+    return dict(found)

@@ -1,12 +1,19 @@
 """The background worker over procrastinate's jobs in PostgreSQL."""
 
+import logging
+import time
 from typing import Any, cast
 
-from django.db import connection
+from django.db import DatabaseError, connection
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.db_cleanup import DjangoApp
 from procrastinate.contrib.django.django_connector import DjangoConnector
+from procrastinate.exceptions import ConnectorException
 from procrastinate.periodic import PeriodicRegistry
+
+log = logging.getLogger("rako.worker")
+
+_PAUSE_SECONDS = 2
 
 
 def worker_app() -> DjangoApp:
@@ -27,8 +34,18 @@ def worker_app() -> DjangoApp:
 
 def work(*, until_idle: bool = False, **options: Any) -> None:
     """Run jobs until a signal comes or, with `until_idle`, until none is due; periodic ones only in the former case."""
-    twin = worker_app()
-    if until_idle:
-        twin.periodic_registry = PeriodicRegistry()
     defaults: dict[str, Any] = {"concurrency": 4, "delete_jobs": "successful", "fetch_job_polling_interval": 1.0}
-    twin.run_worker(**defaults | {"wait": not until_idle, "install_signal_handlers": not until_idle} | options)
+    if until_idle:
+        twin = worker_app()
+        twin.periodic_registry = PeriodicRegistry()  # type: ignore[no-untyped-call]
+        twin.run_worker(**defaults | {"wait": False, "install_signal_handlers": False} | options)
+        return
+    while True:
+        try:
+            worker_app().run_worker(**defaults | options)
+            return  # a signal came
+        except (ConnectorException, DatabaseError) as error:
+            # The database went away, as in a restart: what was claimed is taken up again by whoever comes next.
+            log.warning("the worker lost the database and tries again: %s", error.__class__.__name__)
+            connection.close()
+            time.sleep(_PAUSE_SECONDS)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
 from merchants.models import Connection
 from rako.core.encryption import UndecipherableError
@@ -18,9 +19,11 @@ class Command(BaseCommand):
         if failed:
             raise CommandError(f"no configured key decrypts: {', '.join(failed)}", returncode=3)
 
+    @transaction.atomic
     def _reencrypt(self, pk: str) -> bool:
         try:
-            connection = Connection.objects.get(pk=pk)
+            # Locked: a secret that is rotated at this moment must not be overwritten with the old one.
+            connection = Connection.objects.select_for_update().get(pk=pk)
         except UndecipherableError:
             return False
         connection.save(update_fields=["credentials", "webhook_secrets"])

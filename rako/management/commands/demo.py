@@ -23,7 +23,7 @@ class Command(BaseCommand):
         settings.RAKO_DATA_DIR.mkdir(parents=True, exist_ok=True)
         log = settings.RAKO_DATA_DIR / "demo.log"
         try:
-            with serving(log=log) as server:
+            with serving(log_file=log) as server:
                 self.stdout.write(f"Rako is up on {server.base_url} (log: {log.name} in the data folder)")
                 conversion = Walk(server.base_url, self.stdout.write).run()
         except (ServerFailed, DemoFailed) as error:

@@ -35,7 +35,7 @@ class Command(BaseCommand):
                         time.sleep(0.5)
                 raise CommandError(f"the {ended} process ended")
             except ServerFailed as error:
-                raise CommandError(f"{error}; is port {options['port']} in use?") from None
+                raise CommandError(str(error)) from None
         self.stdout.write("stopped")
 
     def _announce(self, server: Server) -> None:
