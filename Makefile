@@ -24,7 +24,7 @@ test: $(DEVELOPMENT) lint ## Lint, types, migrations, architecture and the whole
 lint: $(DEVELOPMENT)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
+	@$(BIN)/mypy --no-incremental
 
 bench: $(DEVELOPMENT) ## Measure the real server against a ceiling in the same run
 	@$(BIN)/python -m benchmarks

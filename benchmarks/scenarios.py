@@ -25,7 +25,7 @@ KEYED = {"Authorization": f"Bearer {DEMO_AGENT_KEY}"}
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`make(n)` prepares n requests; with `repeat` one of them is sent over and over. `goal` is a share of the ceiling."""
+    """`make(n)` prepares n requests; with `repeat` one is sent over and over. `goal` is a share of the ceiling."""
 
     name: str
     make: Callable[[int], list[Request]]

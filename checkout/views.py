@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_safe
 from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 from checkout import inbox, wire
@@ -14,8 +13,8 @@ from checkout.models import Checkout
 from checkout.outcomes import Result
 from checkout.purchase import purchase
 from checkout.start import start_checkout
-from rako.core.api_views import AgentView, KeyedRequest
-from rako.core.errors import NotFound, RakoError, error_reply
+from rako.core.api_views import AgentView, KeyedRequest, PublicView
+from rako.core.errors import NotFound, error_reply, only
 from rako.core.ids import is_id
 
 
@@ -56,24 +55,15 @@ def _payment(asked: dict[str, Any]) -> dict[str, Any]:
     return {"payment_method": asked.get("payment_method"), "authorization": asked.get("authorization")}
 
 
-@csrf_exempt
-def receive_webhook(request: HttpRequest, kind: str, connection_id: str) -> HttpResponse:
+class WebhookView(PublicView):
     """POST /v1/webhooks/{connector}/{connectionId}: authenticated by the PSP's signature over the raw body."""
-    if request.method != "POST":
-        return error_reply(_method_not_allowed())
-    try:
+
+    @extend_schema(operation_id="receiveWebhook", summary="Payment events (PSP)", request=dict, responses=dict, auth=[])
+    def post(self, request: Request, kind: str, connection_id: str) -> Response:
         connection = inbox.find_connection(kind, connection_id)
         headers = {name.lower(): value for name, value in request.headers.items()}
         _, result = inbox.receive(connection, request.body, headers)
-    except RakoError as error:
-        return error_reply(error)
-    return JsonResponse(_webhook_reply(result))
-
-
-def _method_not_allowed() -> RakoError:
-    error = RakoError("Method not allowed", code="method_not_allowed")
-    error.status = 405
-    return error
+        return Response(_webhook_reply(result))
 
 
 def _webhook_reply(result: Result) -> dict[str, Any]:
@@ -85,7 +75,7 @@ def _webhook_reply(result: Result) -> dict[str, Any]:
     return reply | {"reason": result.reason} if result.reason else reply
 
 
-@require_safe
+@only("GET", "HEAD")
 def returned(request: HttpRequest, transaction_id: str, outcome: str) -> HttpResponse:
     """Where the PSP sends the buyer back to. Coming here proves nothing, and the page says nothing else."""
     rows = Checkout.objects.select_related("merchant", "recommendation__offer", "session")

@@ -22,6 +22,7 @@ from sessions_app.recommend import RecommendationNotFound, SessionExpired, Sessi
 
 # Clocks differ: a sale may be dated this far ahead of ours.
 CLOCK_SKEW = timedelta(minutes=5)
+ONE_DAY, LONGEST_WAIT = timedelta(days=1), timedelta(days=3 * 366)
 
 
 class ReportConflict(Conflict):
@@ -58,7 +59,7 @@ def report_conversion(merchant: Merchant, report: Report) -> Recorded:
         return Recorded(earlier.conversion)
     now = timezone.now()
     occurred_at = report.occurred_at or now
-    _check_window(recommendation, occurred_at, now)
+    _check_window(recommendation, occurred_at, now, report.service_on)
     evidence = SaleEvidence(
         source=Evidence.Source.MERCHANT_REPORT,
         level=Level.MERCHANT_REPORTED,
@@ -110,13 +111,17 @@ def _money(report: Report, offer_currency: str) -> Money:
         raise BadRequest(f"transactionValue {error}", code="invalid_field") from None
 
 
-def _check_window(recommendation: Recommendation, occurred_at: datetime, now: datetime) -> None:
+def _check_window(
+    recommendation: Recommendation, occurred_at: datetime, now: datetime, service_on: date | None
+) -> None:
     if occurred_at > now + CLOCK_SKEW:
         raise BadRequest("occurredAt lies in the future", code="invalid_field")
     if occurred_at < recommendation.created_at - CLOCK_SKEW:
         raise BadRequest("occurredAt lies before the recommendation", code="invalid_field")
     if occurred_at >= recommendation.session.expires_at:
         raise SessionExpired()
+    if service_on is not None and not -ONE_DAY <= service_on - occurred_at.date() <= LONGEST_WAIT:
+        raise BadRequest("serviceDate must lie between the sale and three years after it", code="invalid_field")
 
 
 def _content(report: Report, money: Money) -> dict[str, Any]:

@@ -77,6 +77,6 @@ def find_offer(offer_id: str) -> ListedOffer | None:
 
 
 def _listed(row: tuple[Any, ...]) -> ListedOffer:
-    *fields, criteria, is_available, type_, amount_minor, rate = row
+    fields, (criteria, is_available, type_, amount_minor, rate) = row[:-5], row[-5:]
     terms = None if type_ is None else Terms(type_, amount_minor, rate)
-    return ListedOffer(*fields, criteria=orjson.loads(criteria), is_available=is_available, terms=terms)
+    return ListedOffer(*fields, orjson.loads(criteria), is_available, terms)

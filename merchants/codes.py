@@ -74,15 +74,15 @@ def _issue(offer: ListedOffer, terms: Terms, now: int) -> str:
     return aap_code.issue(content, key, issued_at=now)
 
 
-def issue_for(offer_id: str) -> Code:
-    """A code for an offer by its id. Raises OfferNotFound or OfferUnavailable."""
-    return aap_code.decode(code_for(available_offer(offer_id)))
+def issue_for(offer_id: str, *, merchant_id: str | None = None) -> Code:
+    """A code for an offer by its id, of one merchant if told. Raises OfferNotFound or OfferUnavailable."""
+    return aap_code.decode(code_for(available_offer(offer_id, merchant_id=merchant_id)))
 
 
-def available_offer(offer_id: str) -> ListedOffer:
-    """An offer that can be recommended now. Raises OfferNotFound or OfferUnavailable."""
+def available_offer(offer_id: str, *, merchant_id: str | None = None) -> ListedOffer:
+    """An offer that can be recommended now, of one merchant if told. Raises OfferNotFound or OfferUnavailable."""
     offer = find_offer(offer_id) if is_id(offer_id) else None
-    if offer is None:
+    if offer is None or merchant_id not in (None, offer.merchant_id):
         raise OfferNotFound()
     if not offer.is_available:
         raise OfferUnavailable()

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from merchants import codes, keyring
 from merchants.keyring import PublicKey, to_datetime
 from rako.core.aap_code import Code, InvalidCode
-from rako.core.api_views import AnyKeyView, PublicView
+from rako.core.api_views import AnyKeyView, KeyedRequest, PublicView
 from rako.core.wire import TextField, WireSerializer, instant
 
 
@@ -37,9 +37,11 @@ class IssueView(AnyKeyView):
     """POST /v1/codes/issue"""
 
     @extend_schema(operation_id="issueCode", summary="Issue an AAP Code", request=IssueRequest, responses=IssueReply)
-    def post(self, request: Request) -> Response:
+    def post(self, request: KeyedRequest) -> Response:
         offer_id = IssueRequest.read(request)["offer_id"]
-        code = codes.issue_for(offer_id)
+        # A merchant gets codes of its own offers; an agent recommends any.
+        own = request.user.merchant_id if request.auth == "merchant" else None
+        code = codes.issue_for(offer_id, merchant_id=own)
         return Response(
             {"aapCode": code.text, "payload": code.payload, "expiresAt": instant(to_datetime(code.payload["exp"]))}
         )

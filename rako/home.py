@@ -3,10 +3,11 @@
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_safe
+
+from rako.core.errors import only
 
 
-@require_safe
+@only("GET", "HEAD")
 def home(request: HttpRequest) -> HttpResponse:
     """GET /"""
     return render(request, "home.html", {"base_url": settings.RAKO_BASE_URL, "mode": settings.RAKO_MODE})

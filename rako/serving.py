@@ -45,8 +45,8 @@ def serving(
 ) -> Iterator[Server]:
     """Serve on a port (a free one unless told) of the loopback address; the children are gone afterwards.
 
-    `log_file` takes what the children print; without it they share our output. `web_only` leaves the worker out and names
-    the path that answers 200 when web is up. Raises ServerFailed.
+    `log_file` takes what the children print; without it they share our output. `web_only` leaves the worker out and
+    names the path that answers 200 when web is up. Raises ServerFailed.
     """
     port = port or free_port()
     _refuse_taken(port)

@@ -3,15 +3,18 @@
 from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
+from drf_spectacular.renderers import OpenApiJsonRenderer
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from checkout.views import CheckoutView, PurchaseView, receive_webhook, returned
+from checkout.views import CheckoutView, PurchaseView, WebhookView, returned
 from ledger.views import ConversionsView, ConversionView, EvidenceView, SessionView
 from merchants.views import IssueView, JwksView, PublicKeyView, VerifyView
+from rako.core.errors import only
 from rako.health import HealthView, ReadyView
 from rako.home import home
 from sessions_app.views import OffersView, RecommendView, RequirementsView, follow_link
 
+safe = only("GET", "HEAD")
 urlpatterns = [
     path("", home),
     path("health", HealthView.as_view()),
@@ -29,12 +32,12 @@ urlpatterns = [
     path("v1/codes/verify", VerifyView.as_view()),
     path("v1/codes/public-key", PublicKeyView.as_view()),
     path(".well-known/jwks.json", JwksView.as_view()),
-    path("v1/webhooks/<str:kind>/<str:connection_id>", receive_webhook),
+    path("v1/webhooks/<str:kind>/<str:connection_id>", WebhookView.as_view()),
     path("r/<str:recommendation_id>", follow_link),
     path("checkout/<str:transaction_id>/done", returned, {"outcome": "done"}),
     path("checkout/<str:transaction_id>/cancelled", returned, {"outcome": "cancelled"}),
-    path("openapi.json", SpectacularAPIView.as_view(), name="schema"),
-    path("docs", SpectacularSwaggerView.as_view(url_name="schema")),
+    path("openapi.json", safe(SpectacularAPIView.as_view(renderer_classes=[OpenApiJsonRenderer])), name="schema"),
+    path("docs", safe(SpectacularSwaggerView.as_view(url_name="schema"))),
     path("admin/", admin.site.urls),
 ]
 if settings.RAKO_MODE == "sandbox":

@@ -11,7 +11,7 @@ from merchants.codes import OfferNotFound
 from merchants.models import Offer
 from merchants.requirements import requirements_of
 from rako.core.api_views import AgentView, KeyedRequest
-from rako.core.errors import RakoError, error_reply
+from rako.core.errors import RakoError, error_reply, only
 from rako.core.ids import is_id
 from rako.core.wire import instant
 from sessions_app import clicks, search, wire
@@ -88,6 +88,7 @@ class RecommendView(AgentView):
         )
 
 
+@only("GET", "HEAD")
 def follow_link(request: HttpRequest, recommendation_id: str) -> HttpResponse:
     """GET /r/{recommendationId}: on to the merchant's registered page, with a 30-day cookie and a logged click."""
     try:

@@ -63,7 +63,7 @@ class RecommendReply(WireSerializer):
 # The hot path builds plain dicts; tests hold them against the serializers above.
 def offer_wire(offer: ListedOffer) -> dict[str, Any]:
     """An offer of a search result, with its code."""
-    shown = {
+    shown: dict[str, Any] = {
         "id": offer.id,
         "merchantId": offer.merchant_id,
         "vertical": offer.vertical,

@@ -75,7 +75,7 @@ class Migration(migrations.Migration):
                 ('id', rako.core.ids.UlidField(primary_key=True, serialize=False)),
                 ('source', models.CharField(choices=[('psp_event', 'Psp Event'), ('merchant_report', 'Merchant Report')], max_length=20)),
                 ('level', models.CharField(choices=[('orchestrated', 'Orchestrated'), ('merchant_reported', 'Merchant Reported'), ('payment_observed', 'Payment Observed'), ('reconciled', 'Reconciled')], max_length=20)),
-                ('reference', models.CharField(help_text="The payment's id at the PSP, or the merchant's order reference.", max_length=200)),
+                ('reference', models.CharField(help_text="The payment's id at the PSP, or the merchant's order reference.", max_length=255)),
                 ('transaction_value_minor', models.BigIntegerField()),
                 ('currency', models.CharField(max_length=3)),
                 ('occurred_at', models.DateTimeField()),

@@ -105,7 +105,7 @@ class Evidence(AppendOnlyModel):
     source = models.CharField(max_length=20, choices=Source)
     level = models.CharField(max_length=20, choices=Level)
     reference = models.CharField(
-        max_length=200, help_text="The payment's id at the PSP, or the merchant's order reference."
+        max_length=255, help_text="The payment's id at the PSP, or the merchant's order reference."
     )
     transaction_value_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)

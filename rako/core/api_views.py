@@ -53,7 +53,11 @@ class KeyedRequest(Request):
     auth: Any
 
 
-class _KeyedView(APIView):
+class _JsonView(APIView):
+    http_method_names = ["get", "head", "post"]  # and not OPTIONS, which would show docstrings
+
+
+class _KeyedView(_JsonView):
     authentication_classes = (KeyAuthentication,)
 
 
@@ -75,7 +79,7 @@ class AnyKeyView(_KeyedView):
     key_kinds: ClassVar[tuple[str, ...]] = ("agent", "merchant")
 
 
-class PublicView(APIView):
+class PublicView(_JsonView):
     """An endpoint without a key; a key that is sent is ignored."""
 
     authentication_classes = ()

@@ -21,7 +21,7 @@ def is_id(value: object) -> bool:
 
 
 class UlidField(models.CharField):  # type: ignore[type-arg]  # no arguments at run time
-    """A ULID primary key. Collation C: bytewise comparison, so that index order is time order and comparing is cheap."""
+    """A ULID primary key. Collation C compares bytes: index order is time order, and comparing is cheap."""
 
     def __init__(self, **options: Any) -> None:
         options |= {"max_length": 26, "db_collation": "C", "default": new_id, "editable": False}

@@ -25,21 +25,21 @@ class _FieldSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-
         return dict(self.schema)
 
 
-class NumberSchema(_FieldSchema):
+class NumberSchema(_FieldSchema):  # type: ignore[no-untyped-call]  # as above
     target_class = "rako.core.wire.NumberField"
     schema = {"type": "number"}
 
 
-class InstantSchema(_FieldSchema):
+class InstantSchema(_FieldSchema):  # type: ignore[no-untyped-call]  # as above
     target_class = "rako.core.wire.InstantField"
     schema = {"type": "string", "format": "date-time"}
 
 
-class DateSchema(_FieldSchema):
+class DateSchema(_FieldSchema):  # type: ignore[no-untyped-call]  # as above
     target_class = "rako.core.wire.DateField"
     schema = {"type": "string", "format": "date"}
 
 
-class ObjectSchema(_FieldSchema):
+class ObjectSchema(_FieldSchema):  # type: ignore[no-untyped-call]  # as above
     target_class = "rako.core.wire.ObjectField"
     schema = {"type": "object", "additionalProperties": True}

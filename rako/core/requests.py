@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.utils.encoding import escape_uri_path
 
-from rako.core.errors import BadRequest, BodyTooLarge, error_reply
+from rako.core.errors import BadRequest, BodyTooLarge, LengthRequired, error_reply
 from rako.core.ids import new_id
 
 log = logging.getLogger("rako.access")
@@ -32,7 +33,7 @@ def request_ids(get_response: Handler) -> Handler:
         log.info(
             "%s %s %s %.1f ms %s",
             request.method,
-            request.path,
+            escape_uri_path(request.path),
             response.status_code,
             elapsed_ms,
             response["X-Request-Id"],
@@ -45,8 +46,11 @@ def request_ids(get_response: Handler) -> Handler:
 def _refusal(request: HttpRequest) -> HttpResponse | None:
     """Refuse oversized bodies before they are read, and NUL in the address (PostgreSQL text cannot hold it)."""
     length = request.META.get("CONTENT_LENGTH") or "0"
-    if not length.isdigit() or int(length) > settings.RAKO_MAX_BODY_BYTES:
+    if "HTTP_TRANSFER_ENCODING" in request.META and "CONTENT_LENGTH" not in request.META:
+        return error_reply(LengthRequired())
+    if not (length.isascii() and length.isdigit() and len(length) <= 12) or int(length) > settings.RAKO_MAX_BODY_BYTES:
         return error_reply(BodyTooLarge())
-    if "\x00" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
+    query = request.META.get("QUERY_STRING", "")
+    if "\x00" in request.path or "%00" in query or "\x00" in query:
         return error_reply(BadRequest("NUL is not allowed in the address"))
     return None

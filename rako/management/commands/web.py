@@ -29,7 +29,9 @@ class Command(BaseCommand):
         refuse_unsafe_start()
         # This process, not only its workers, counts as a user of the embedded server: they end without a word.
         connection.ensure_connection()
+        # The workers are forked: a connection or a pool that they inherited would be one socket for all of them.
         connection.close()
+        connection.close_pool()  # type: ignore[attr-defined]  # of the PostgreSQL backends
         Granian(
             "rako.wsgi:application",
             address=options["host"],
