@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -81,8 +82,8 @@ def import_rows(rows: list[tuple[int, dict[str, str]]]) -> Iterator[RowResult]:
 def _check_header(names: Any) -> None:
     if missing := [name for name in REQUIRED if name not in names]:
         raise BadFile(f"columns are missing: {', '.join(missing)}")
-    if len(set(names)) != len(names):
-        raise BadFile("a column is given twice")
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise BadFile(f"column {twice[0]} is given twice")
     known = {CRITERIA + key for vertical in VERTICALS.values() for key in vertical.criteria}
     if unknown := [str(name) for name in names if name not in {*REQUIRED, *OPTIONAL, *known}]:
         raise BadFile(f"columns are unknown: {', '.join(unknown)}")

@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
 
+import orjson
 from django import forms
 from django.core.exceptions import ValidationError
 from django.forms.models import BaseInlineFormSet
@@ -15,12 +16,12 @@ from django.utils.text import capfirst
 
 from merchants.models import CommissionTerms, Merchant, Offer
 from merchants.models.merchant import check_host
+from merchants.models.offer import LONGEST_NAMES, MAX_PRICE_MINOR
 from merchants.verticals import VERTICALS, Criterion
 from rako.core.admin import ModelForm
 from rako.core.admin_text import percent_text
-from rako.core.money import MAX_MINOR, from_text, to_decimal
+from rako.core.money import from_text, to_decimal
 
-LONGEST_NAME_BYTES = 80  # provider and name together, as the registry's constraint has it
 _KINDS = {"int": "whole number", "decimal": "number", "bool": "true or false", "text": "text"}
 _KINDS["int_or_unlimited"] = 'whole number or "unlimited"'
 
@@ -100,7 +101,7 @@ class MajorUnitsForm(ModelForm):
 
 
 def _major(label: str, *, required: bool, help_text: str) -> forms.DecimalField:
-    most = to_decimal(MAX_MINOR, "GBP")
+    most = to_decimal(MAX_PRICE_MINOR, "GBP")
     return forms.DecimalField(label=label, required=required, min_value=0, max_value=most, help_text=help_text)
 
 
@@ -143,8 +144,8 @@ class OfferForm(MajorUnitsForm):
             self.add_error("intro_price", "Must be lower than the price.")
         if months == 0:
             self.add_error("intro_months", "Must be at least one month.")
-        if len(f"{given.get('provider', '')}{given.get('name', '')}".encode()) > LONGEST_NAME_BYTES:
-            self.add_error("name", f"Provider and name must fit {LONGEST_NAME_BYTES} bytes together.")
+        if len(orjson.dumps(f"{given.get('provider', '')}{given.get('name', '')}")) - 2 > LONGEST_NAMES:
+            self.add_error("name", f"Provider and name must fit {LONGEST_NAMES} bytes together.")
         return self.cleaned_data
 
 

@@ -186,7 +186,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='offer',
-            constraint=models.CheckConstraint(condition=django.db.models.lookups.LessThanOrEqual(django.db.models.expressions.CombinedExpression(merchants.models.offer.JsonBytes('provider'), '+', merchants.models.offer.JsonBytes('name')), 80), name='offer_provider_and_name_fit_the_code'),
+            constraint=models.CheckConstraint(condition=django.db.models.lookups.LessThanOrEqual(django.db.models.expressions.CombinedExpression(merchants.models.offer.JsonBytes('provider'), '+', merchants.models.offer.JsonBytes('name')), 68), name='offer_provider_and_name_fit_the_code'),
         ),
         migrations.AddConstraint(
             model_name='commissionterms',

@@ -20,7 +20,10 @@ from rako.core.money import EXPONENTS, major_text, number_to_wire, to_wire
 
 CURRENCIES = [(code, code) for code in EXPONENTS]
 UNLIMITED = 2_147_483_647
-MAX_PRICE_MINOR = 99_999_999  # with it, the longest names and terms still fit a code of 500 characters
+# With these, even the longest hybrid terms fit an AAP Code of 500 characters, which is what PSPs allow a metadata
+# value (protocol, section 2; its own cap of 80 bytes would leave such a code at 515).
+MAX_PRICE_MINOR = 99_999_999
+LONGEST_NAMES = 68  # bytes of provider and name together, as they stand in JSON
 # JSON spells a control character with six bytes, and no page shows one.
 CONTROL = r"[[:cntrl:]]"
 
@@ -104,9 +107,8 @@ class Offer(models.Model):
             models.CheckConstraint(
                 condition=~Q(provider__regex=CONTROL) & ~Q(name__regex=CONTROL), name="offer_texts_have_no_controls"
             ),
-            # Keeps the AAP Code below the 500 characters that PSPs allow a metadata value (protocol, section 2).
             models.CheckConstraint(
-                condition=models.lookups.LessThanOrEqual(JsonBytes("provider") + JsonBytes("name"), 80),
+                condition=models.lookups.LessThanOrEqual(JsonBytes("provider") + JsonBytes("name"), LONGEST_NAMES),
                 name="offer_provider_and_name_fit_the_code",
             ),
         ]

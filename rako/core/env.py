@@ -10,7 +10,8 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 T = TypeVar("T")
-_BASE_URL = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?/?\Z")
+_LARGEST_PORT = 65_535
+_BASE_URL = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(?::(?P<port>[0-9]{1,5}))?/?\Z")
 
 
 def load_env_file(path: Path) -> None:
@@ -71,7 +72,8 @@ def folder(raw: str) -> Path:
 
 def base_url(raw: str) -> str:
     """An absolute http(s) address: scheme, host and perhaps a port, nothing else."""
-    if not _BASE_URL.match(raw):
+    match = _BASE_URL.match(raw)
+    if match is None or int(match["port"] or 0) > _LARGEST_PORT:
         raise ValueError("an address like https://rako.example is expected")
     return raw.rstrip("/")
 

@@ -81,19 +81,19 @@ def test_numbers_out_of_bounds_are_refused(value):
         from_wire(value, "GBP")
 
 
-@pytest.mark.parametrize("text", ["NaN", "sNaN", "Infinity", "-inf", "1e400", "1e12", "10000000000.01"])
+@pytest.mark.parametrize("text", ["1000000000000", "10000000000.01"])
 def test_texts_out_of_bounds_are_refused(text):
     with pytest.raises(ValueError, match="is too large"):
         from_text(text, "GBP")
 
 
-@pytest.mark.parametrize("text", ["1e1000000", "-1e1000000", "1e999999999999"])
-def test_absurd_exponents_are_refused_like_any_other_number(text):
-    with pytest.raises(ValueError, match="is too large"):
+@pytest.mark.parametrize("text", ["NaN", "sNaN", "Infinity", "1e12", "1e1000000", "-1e1000000", "1_0", "٣"])
+def test_a_text_that_is_no_plain_decimal_is_refused(text):
+    with pytest.raises(ValueError, match="must be a number"):
         from_text(text, "GBP")
 
 
-@pytest.mark.parametrize("text", ["0.001", "1.005", "9.999", "1e-3", "1e-400", "1e-1000000", "1." + "0" * 40 + "1"])
+@pytest.mark.parametrize("text", ["0.001", "1.005", "9.999", "1.00000000000001"])
 def test_a_third_decimal_is_refused_however_small(text):
     with pytest.raises(ValueError, match="more than 2 decimal places"):
         from_text(text, "GBP")

@@ -147,7 +147,7 @@ def test_a_new_offer_comes_with_its_terms_and_is_found(boss, as_agent):
         ({"intro_price": "6"}, "go together"),
         ({"intro_months": "3"}, "go together"),
         ({"intro_price": "6", "intro_months": "0"}, "at least one month"),
-        ({"name": "ü" * 38}, "must fit 80 bytes"),
+        ({"name": "ü" * 38}, "must fit 68 bytes"),
         ({"criteria": "{}"}, "criteria.data_gb is required for sim"),
         ({"criteria": json.dumps(SIM | {"5g": "yes"})}, "criteria.5g must be true or false"),
         ({"criteria": "{"}, "Enter a valid JSON"),

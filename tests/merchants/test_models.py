@@ -8,10 +8,10 @@ from django.utils import timezone
 
 from merchants.models import CommissionTerms, Connection, Merchant, Offer
 from merchants.models.merchant import check_host
+from merchants.models.offer import MAX_PRICE_MINOR
 from merchants.verticals import VERTICALS, check_criteria
 from rako.core import aap_code
 from rako.core.errors import BadRequest
-from rako.core.money import MAX_MINOR
 from tests.factories import FLIGHT, SIM, MerchantFactory, OfferFactory
 
 CRITERIA = {
@@ -134,7 +134,6 @@ def test_a_number_that_searches_cannot_use_is_refused_by_postgresql(criteria):
     [
         ({"price_minor": 0}, "offer_price_is_positive"),
         ({"price_minor": -1}, "offer_price_is_positive"),
-        ({"price_minor": MAX_MINOR + 1}, "offer_price_is_positive"),
         ({"intro_price_minor": 500}, "offer_intro_price_has_months_and_is_lower"),
         ({"intro_months": 3}, "offer_intro_price_has_months_and_is_lower"),
         ({"intro_price_minor": 500, "intro_months": 0}, "offer_intro_price_has_months_and_is_lower"),
@@ -143,8 +142,12 @@ def test_a_number_that_searches_cannot_use_is_refused_by_postgresql(criteria):
         ({"currency": "JPY"}, "offer_currency_is_known"),
         ({"status": "gone"}, "offer_status_is_known"),
         ({"vertical": "cars"}, "offer_vertical_is_known"),
-        ({"provider": "p" * 11, "name": "n" * 70}, "offer_provider_and_name_fit_the_code"),
-        ({"provider": "é" * 20, "name": "€" * 14}, "offer_provider_and_name_fit_the_code"),
+        ({"provider": "p" * 9, "name": "n" * 60}, "offer_provider_and_name_fit_the_code"),
+        ({"provider": "é" * 20, "name": "€" * 10}, "offer_provider_and_name_fit_the_code"),
+        ({"provider": '"' * 5, "name": "\\" * 30}, "offer_provider_and_name_fit_the_code"),
+        ({"provider": "\n"}, "offer_texts_have_no_controls"),
+        ({"name": "SIM\x1f"}, "offer_texts_have_no_controls"),
+        ({"price_minor": MAX_PRICE_MINOR + 1}, "offer_price_is_positive"),
     ],
 )
 def test_postgresql_refuses_what_no_offer_may_be(values, constraint):
@@ -158,8 +161,8 @@ def test_postgresql_refuses_what_no_offer_may_be(values, constraint):
     [
         {"intro_price_minor": 999, "intro_months": 1},
         {"intro_price_minor": 0, "intro_months": 6},
-        {"provider": "é" * 20, "name": "n" * 40},
-        {"price_minor": MAX_MINOR},
+        {"provider": "é" * 20, "name": "n" * 28},
+        {"price_minor": MAX_PRICE_MINOR},
         {"price_minor": 1},
     ],
 )
@@ -283,35 +286,26 @@ def test_a_merchant_has_one_active_connection_to_an_account_of_its_own(values, c
         Connection.objects.create(merchant=known.merchant, **content)
 
 
-WORST = {"type": "hybrid", "amount_minor": MAX_MINOR - 1, "rate": Decimal("99.999")}
+WORST = {"type": "hybrid", "amount_minor": MAX_PRICE_MINOR, "rate": Decimal("99.999")}
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("provider", "name"),
     [
-        ("p" * 20, "n" * 60), ("p" * 60, "n" * 20), ("é" * 20, "é" * 20), ("€" * 13, "€" * 13 + "xx"),
-        ("𝒜" * 10, "𝒜" * 10), ('"' * 20, "\\" * 60), ("p", 'SIM "Sport" 6" \\ ' * 4),
-        ("\n" * 20, "\t" * 60), ("\x01" * 20, "\x1f" * 60),
+        ("p" * 8, "n" * 60), ("p" * 60, "n" * 8), ("é" * 17, "é" * 17), ("€" * 11, "€" * 11 + "xx"),
+        ("𝒜" * 8, "𝒜" * 9), ('"' * 10, "\\" * 24), ("p", 'SIM "Sport" 6" \\ ' * 3),
     ],
 )  # fmt: skip
 def test_the_longest_permitted_code_fits_a_psps_metadata(as_agent, provider, name):
     offer = OfferFactory(
-        vertical="insurance", provider=provider, name=name, price_minor=MAX_MINOR - 1, criteria={}, terms=WORST
+        vertical="insurance", provider=provider, name=name, price_minor=MAX_PRICE_MINOR, criteria={}, terms=WORST
     )
 
     reply = as_agent.post("/v1/codes/issue", {"offerId": offer.pk}).json()
 
     assert aap_code.decode(reply["aapCode"]).payload["prd"] == name
     assert len(reply["aapCode"]) <= 500
-
-
-@pytest.mark.django_db
-def test_a_usual_code_with_eighty_bytes_of_names_fits():
-    offer = OfferFactory(provider="p" * 20, name="n" * 60, price_minor=9999)
-    from merchants.codes import issue_for
-
-    assert len(issue_for(offer.pk).text) <= 500
 
 
 @pytest.mark.django_db

@@ -136,7 +136,7 @@ def test_serve_stops_on_a_signal_with_all_its_children(start, folder, end):
 def test_serve_ends_when_its_web_server_is_killed_and_leaves_no_orphan(start, folder):
     serve = start("serve", "--port", str(free_port()), "--workers", "1")
     assert any("Rako serves on" in line for line in serve.stdout)
-    [web] = [pid for pid in processes_of(folder) if parent_of(pid) == serve.pid and "granian" in command_of(pid)]
+    [web] = [pid for pid in processes_of(folder) if parent_of(pid) == serve.pid and "manage.py web" in command_of(pid)]
 
     os.kill(web, signal.SIGKILL)
 
@@ -160,4 +160,4 @@ def parent_of(pid):
 
 
 def command_of(pid):
-    return Path(f"/proc/{pid}/cmdline").read_text()
+    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")

@@ -98,7 +98,7 @@ def test_a_part_of_the_provider_is_taken_literally_in_any_case(as_agent, shop, p
     [
         ({"min_price": "10"}, ["10", "10.01", "20"]), ({"max_price": "10"}, ["9.99", "10"]),
         ({"min_price": "10.01", "max_price": "10.01"}, ["10.01"]), ({"min_price": "30", "max_price": "1"}, []),
-        ({"min_price": " 10.01 "}, ["10.01", "20"]), ({"max_price": "0"}, []), ({"max_price": "1e1"}, ["9.99", "10"]),
+        ({"min_price": " 10.01 "}, ["10.01", "20"]), ({"max_price": "0"}, []),
     ],
 )  # fmt: skip
 def test_prices_are_bounded_inclusively(as_agent, shop, params, names):
@@ -138,7 +138,7 @@ def test_empty_parameters_count_as_absent(as_agent, shop):
     ("name", "value"),
     [
         *((name, value) for name in ("min_price", "max_price")
-          for value in ("ten", "-1", "1.005", "NaN", "inf", "1e400", "1e1000000", "1,5", "1_0", "٣")),
+          for value in ("ten", "-1", "1.005", "NaN", "inf", "1e1", "1e400", "1e1000000", "1,5", "1_0", "٣")),
         *((name, value) for name in ("data_gb_min", "min_data_gb", "contract_months")
           for value in ("ten", "-1", "1.5", "1e3", "٣", "9999999999", " 1")),
         *(("limit", value) for value in ("0", "101", "-1", "ten", "1.5")),

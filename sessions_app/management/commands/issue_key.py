@@ -20,7 +20,7 @@ _LONGEST_OVERLAP_HOURS = 24 * 366
 def _plain(text: str, what: str) -> str:
     text = text.strip()
     if not 0 < len(text) <= 100 or not text.isprintable():
-        raise CommandError(f"the {what} must have 1 to 100 printable characters", returncode=2)
+        raise CommandError(f"the {what} must have 1 to 100 characters, all printable", returncode=2)
     return text
 
 
