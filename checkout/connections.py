@@ -36,7 +36,7 @@ def connect_sandbox(merchant: Merchant) -> Connection:
 
 
 def disconnect(connection: Connection) -> None:
-    """Sell nothing more through it. Its webhooks are still heard: what was paid before must be recorded."""
+    """Start no more checkouts through it. Its webhooks are still heard: open pages may yet be paid, and must count."""
     Connection.objects.filter(pk=connection.pk).exclude(status="disconnected").update(
         status="disconnected", disconnected_at=timezone.now()
     )

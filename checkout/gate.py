@@ -6,13 +6,14 @@ refusal. What cannot be decided is refused.
 
 from decimal import Decimal
 
+from django.conf import settings
+
 from checkout.connectors.base import OutcomeEvent, OutcomeType
 from checkout.models import Checkout, WebhookReceipt
-from ledger.evidence import SaleEvidence
+from ledger.evidence import PAYMENT_ORDER, SaleEvidence
 from ledger.models import Evidence
 from ledger.models.conversion import Level, Path
 from merchants import codes
-from merchants.verticals import VERTICALS
 from rako.core.aap_code import Code, InvalidCode
 from rako.core.money import from_wire
 from sessions_app.models import Recommendation
@@ -49,7 +50,7 @@ def judge(receipt: WebhookReceipt, outcome: OutcomeEvent, checkout: Checkout) ->
         level=Level.ORCHESTRATED,
         path=Path.AAP_FLOW,
         reference=outcome.payment_ref,
-        order_reference=checkout.pk,
+        order_reference=PAYMENT_ORDER + checkout.pk,
         money=outcome.money,
         occurred_at=outcome.occurred_at,
         received_at=receipt.received_at,
@@ -104,7 +105,7 @@ def _check_amount(code: Code, outcome: OutcomeEvent, recommendation: Recommendat
     if outcome.money.currency != code.payload["cur"]:
         raise Refused(AMOUNT, f"Paid in {outcome.money.currency}, but the AAP Code says {code.payload['cur']}")
     price = from_wire(code.payload["prc"], code.payload["cur"])
-    tolerance = price * VERTICALS[recommendation.offer.vertical].amount_tolerance_rate / Decimal(100)
+    tolerance = price * settings.RAKO_AMOUNT_TOLERANCES.get(recommendation.offer.vertical, Decimal(0)) / 100
     if abs(outcome.money.amount_minor - price) > tolerance or outcome.money.amount_minor <= 0:
         raise Refused(
             AMOUNT, f"Paid {outcome.money}, but the AAP Code says {code.payload['prc']} {code.payload['cur']}"

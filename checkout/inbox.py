@@ -10,7 +10,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from checkout.connectors.base import MalformedEvent
-from checkout.connectors.registry import connector_for
+from checkout.connectors.registry import connector_for, is_known
 from checkout.models import WebhookReceipt
 from checkout.outcomes import Result, apply_outcome
 from ledger import entries
@@ -24,13 +24,15 @@ log = logging.getLogger("rako.webhooks")
 # A conversion outweighs what the other outcomes of the same event came to.
 _WEIGHT = ("conversion_recorded", "duplicate", "rejected", "unmatched", "ignored")
 _KEPT_HEADERS = 40
+_SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 _SWEEP_AFTER = timedelta(seconds=30)
 _SWEEP_ATTEMPTS = 20
 
 
 def find_connection(kind: str, connection_id: str) -> Connection:
     """The connection a webhook address names. Raises NotFound; a disconnected one still hears of late payments."""
-    found = Connection.objects.filter(pk=connection_id, kind=kind).first() if is_id(connection_id) else None
+    sought = Connection.objects.filter(pk=connection_id, kind=kind) if is_id(connection_id) and is_known(kind) else None
+    found = None if sought is None else sought.first()
     if found is None:
         raise NotFound()
     return found
@@ -120,5 +122,5 @@ def _refuse(receipt: WebhookReceipt, result: Result) -> Result:
 
 def _keep(headers: Mapping[str, str]) -> dict[str, str]:
     """Headers as evidence: bounded, and without what PostgreSQL text cannot hold."""
-    kept = list(headers.items())[:_KEPT_HEADERS]
+    kept = [item for item in headers.items() if item[0] not in _SECRET_HEADERS][:_KEPT_HEADERS]
     return {name: value.encode("utf-8", "backslashreplace").decode().replace("\x00", "")[:2048] for name, value in kept}

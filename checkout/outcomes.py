@@ -8,7 +8,7 @@ from django.utils import timezone
 from checkout.connectors.base import OutcomeEvent, OutcomeType
 from checkout.gate import Refused, judge
 from checkout.models import Checkout, WebhookReceipt
-from checkout.start import note_psp_objects
+from checkout.start import move, note_psp_objects
 from ledger.conversions import OrderAttributed, SessionConverted, record_conversion
 from ledger.models import Conversion
 from rako.core.ids import is_id
@@ -70,7 +70,7 @@ def _without_checkout(outcome: OutcomeEvent) -> Result:
 
 
 def _find_checkout(receipt: WebhookReceipt, outcome: OutcomeEvent) -> Checkout | None:
-    """By the PSP's object ids, which only we wrote down; else by the metadata's pointer, which the gate distrusts.
+    """By the PSP's object ids, which only we wrote down; by the metadata's pointer only while none is written down yet.
 
     Locked, so that events of one payment are processed one after the other.
     """
@@ -81,12 +81,15 @@ def _find_checkout(receipt: WebhookReceipt, outcome: OutcomeEvent) -> Checkout |
         "session", "recommendation__agent", "recommendation__session", "recommendation__offer__merchant"
     )
     found = rows.filter(pk__in=by_object).first()
-    return found or (rows.filter(pk=pointer).first() if is_id(pointer) else None)
+    # A payment that merely copies the metadata of a known page is not that page's.
+    unnoted = rows.filter(pk=pointer, state__in=[State.CREATING, State.UNKNOWN]) if is_id(pointer) else rows.none()
+    return found or unnoted.filter(psp_objects=None).first()
 
 
 def _move(checkout: Checkout, outcome: OutcomeType) -> None:
     to, origins = _MOVES[outcome]
-    Checkout.objects.filter(pk=checkout.pk, state__in=origins).update(state=to, updated_at=timezone.now())
+    if checkout.state in origins:  # locked: nobody moves it meanwhile
+        move(checkout, State(checkout.state), to)
 
 
 def _succeed(checkout: Checkout, payment_ref: str) -> None:

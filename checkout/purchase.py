@@ -22,6 +22,7 @@ from checkout.start import (
     claim,
     find_recommendation,
     item_name,
+    mark_session,
     metadata_of,
     note_failure,
     note_psp_objects,
@@ -89,7 +90,7 @@ def _charge_once(
 
 def _as_it_stands(checkout: Checkout) -> Checkout:
     """The answer to a repeated request: what the one charge has come to, if that can be told."""
-    if checkout.state in (State.OPEN, State.PROCESSING):
+    if checkout.state in (State.OPEN, State.PROCESSING, State.SUCCEEDED):
         return checkout
     raise PaymentInProgress()
 
@@ -132,9 +133,11 @@ def record_charge(checkout: Checkout, result: ChargeResult) -> Checkout:
         "failure": result.decline_reason[:200],
     }
     with transaction.atomic():
-        note_psp_objects(checkout, [result.psp_id])
+        # The checkout's row first, its objects after, as whoever processes an event does: no deadlock.
         rows = Checkout.objects.filter(pk=checkout.pk, state__in=[State.CREATING, State.UNKNOWN])
         won = rows.update(**found, updated_at=timezone.now())
+        note_psp_objects(checkout, [result.psp_id])
+        mark_session(checkout)
         if result.status == ChargeStatus.DECLINED:
             release_mandates(checkout)
     if not won:

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from checkout.authorizations import release_mandates
 from checkout.connectors.base import CheckoutLink, ConnectorError, PaymentSnapshot, PaymentState
 from checkout.connectors.registry import connector_for
 from checkout.models import Checkout
@@ -22,31 +22,29 @@ _BATCH = 100
 
 def recover_checkouts() -> int:
     """Look at every checkout that is half-done for longer than `PATIENCE`; returns how many found their state."""
-    rows = Checkout.objects.filter(
-        state__in=[State.CREATING, State.EXPIRING, State.UNKNOWN], updated_at__lt=timezone.now() - PATIENCE
-    )
-    return _each(list(_loaded(rows.order_by("updated_at"))[:_BATCH]), _recover)
+    half_done = [State.CREATING, State.EXPIRING, State.UNKNOWN]
+    return _each(Checkout.objects.filter(state__in=half_done, updated_at__lt=timezone.now() - PATIENCE), _recover)
 
 
 def expire_checkouts() -> int:
     """End open checkouts whose time is over: PSPs tell of theirs, but an event may be lost. Returns how many ended."""
-    rows = Checkout.objects.filter(state=State.OPEN, expires_at__lt=timezone.now() - PATIENCE)
-    return _each(list(_loaded(rows.order_by("expires_at"))[:_BATCH]), _expire)
+    return _each(Checkout.objects.filter(state=State.OPEN, expires_at__lt=timezone.now() - PATIENCE), _expire)
 
 
-def _loaded(rows: QuerySet[Checkout]) -> QuerySet[Checkout]:
-    return rows.select_related("connection", "merchant", "recommendation__offer", "session")
-
-
-def _each(checkouts: list[Checkout], settle: Callable[[Checkout], bool]) -> int:
+def _each(checkouts: QuerySet[Checkout], settle: Callable[[Checkout], bool]) -> int:
     done = 0
-    for checkout in checkouts:
+    for pk in list(checkouts.order_by("updated_at").values_list("pk", flat=True)[:_BATCH]):
         try:
-            done += settle(checkout)
+            rows = Checkout.objects.select_related("connection", "merchant", "recommendation__offer", "session")
+            done += settle(rows.get(pk=pk))
         except ConnectorError as error:
-            log.warning("checkout %s stays %s: %s", checkout.pk, checkout.state, error.code)
-            # To the end of the queue: one PSP that is down must not starve the others.
-            Checkout.objects.filter(pk=checkout.pk, state=checkout.state).update(updated_at=timezone.now())
+            log.warning("checkout %s stays as it is: %s", pk, error.code)
+        except Exception:  # one checkout that cannot be settled must not hold up the rest; it is logged and kept
+            log.exception("checkout %s could not be settled", pk)
+        else:
+            continue
+        # To the end of the queue: one PSP that is down must not starve the others.
+        Checkout.objects.filter(pk=pk).update(updated_at=timezone.now())
     return done
 
 
@@ -57,7 +55,6 @@ def _recover(checkout: Checkout) -> bool:
         return _close(checkout, connector.expire_checkout(checkout.psp_id))
     found = connector.find_attempt(checkout.pk)
     if found is None:
-        release_mandates(checkout)
         return move(checkout, State(checkout.state), State.VOID)
     return _adopt(checkout, found)
 
@@ -67,11 +64,13 @@ def _adopt(checkout: Checkout, found: PaymentSnapshot) -> bool:
     if found.state == PaymentState.OPEN and checkout.state == State.CREATING:
         record_link(checkout, CheckoutLink(found.psp_id, found.url, found.expires_at))
         return True
-    note_psp_objects(checkout, [found.psp_id])
     ends = {PaymentState.FAILED: State.FAILED, PaymentState.EXPIRED: State.EXPIRED, PaymentState.OPEN: State.OPEN}
-    if found.state in (PaymentState.FAILED, PaymentState.EXPIRED):
-        release_mandates(checkout)
-    return move(checkout, State(checkout.state), ends.get(found.state, State.PROCESSING))
+    with transaction.atomic():
+        moved = move(checkout, State(checkout.state), ends.get(found.state, State.PROCESSING))
+        known = {"psp_id": found.psp_id, "confirmation": found.psp_id, "url": found.url}
+        Checkout.objects.filter(pk=checkout.pk, psp_id="").update(**known)
+        note_psp_objects(checkout, [found.psp_id])
+    return moved
 
 
 def _close(checkout: Checkout, state: PaymentState) -> bool:

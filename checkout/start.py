@@ -17,6 +17,7 @@ from checkout.models import Checkout, PspObject
 from ledger.conversions import SessionConverted
 from merchants.codes import OfferUnavailable
 from merchants.models import Connection
+from merchants.requirements import check_details
 from rako.core import aap_code
 from rako.core.errors import Conflict, RakoError, Unavailable
 from rako.core.ids import is_id
@@ -45,7 +46,9 @@ class PaymentInProgress(Conflict):
         super().__init__(retry_after=2)
 
 
-def start_checkout(agent: Agent, *, session_id: str, recommendation_id: str) -> Checkout:
+def start_checkout(
+    agent: Agent, *, session_id: str, recommendation_id: str, user_details: dict[str, Any] | None = None
+) -> Checkout:
     """A live payment page for a recommendation: a new one, or the one it has.
 
     Raises the protocol's errors in its order: SessionNotFound, SessionExpired, RecommendationNotFound,
@@ -54,7 +57,10 @@ def start_checkout(agent: Agent, *, session_id: str, recommendation_id: str) -> 
     session = open_session(agent, session_id)
     recommendation = find_recommendation(recommendation_id, session=session)
     connection = check_sellable(recommendation)
+    check_details(recommendation.offer, user_details or {})
     checkout, _ = claim(recommendation, connection, mode=Checkout.Mode.CHECKOUT)
+    if checkout.state == State.SUCCEEDED:
+        raise SessionConverted()
     if checkout.state == State.CREATING:  # ours, or one that a crash left: the PSP gives the same page for it
         checkout = open_page(checkout)
     if checkout.state != State.OPEN:
@@ -81,6 +87,8 @@ def check_sellable(recommendation: Recommendation) -> Connection | None:
     if recommendation.session.status == Session.Status.CONVERTED:
         raise SessionConverted()
     if settings.RAKO_CHECKOUT_BACKEND == "direct":
+        if not recommendation.offer.merchant.serves(recommendation.offer.url):
+            raise OfferUnavailable()
         return None
     connection = Connection.objects.filter(merchant=recommendation.offer.merchant_id, status="active").first()
     if connection is None:
@@ -101,17 +109,19 @@ def claim(
     Raises PaymentInProgress, SessionConverted or AuthorizationUsed.
     """
     rival = _live_checkout(recommendation.session_id)
-    if rival is not None and rival.state == State.SUCCEEDED:
-        raise SessionConverted()
     if rival is not None:
         if rival.recommendation_id == recommendation.pk and rival.mode == mode:
             return rival, False
+        if rival.state == State.SUCCEEDED:
+            raise SessionConverted()
         close_page(rival)
     try:
         with transaction.atomic():
             checkout = _insert(recommendation, connection, mode)
             if mandate is not None:
                 use_mandate(mandate, checkout, agent_id=recommendation.agent_id)
+            if connection is None:
+                mark_session(checkout)
             return checkout, True
     except IntegrityError as error:
         if violated(error) == "authorization_single_use":
@@ -211,17 +221,23 @@ def record_link(checkout: Checkout, link: CheckoutLink) -> Checkout:
     """Note the PSP's page. Whoever else finished or ended the checkout meanwhile wins."""
     found = {"state": State.OPEN, "psp_id": link.psp_id, "url": link.url, "expires_at": link.expires_at}
     with transaction.atomic():
-        note_psp_objects(checkout, [link.psp_id])
+        # The checkout's row first, its objects after, as whoever processes an event does: no deadlock.
         rows = Checkout.objects.filter(pk=checkout.pk, state=State.CREATING)
-        if not rows.update(**found, updated_at=timezone.now()):
+        won = rows.update(**found, updated_at=timezone.now())
+        note_psp_objects(checkout, [link.psp_id])
+        if not won:
             checkout.refresh_from_db(fields=["state", "psp_id", "url", "expires_at"])
             return checkout
-        Session.objects.filter(pk=checkout.session_id, status__in=["created", "active"]).update(
-            status=Session.Status.CHECKOUT
-        )
+        mark_session(checkout)
     for name, value in found.items():
         setattr(checkout, name, value)
     return checkout
+
+
+def mark_session(checkout: Checkout) -> None:
+    """The session is at its checkout, unless it is further already."""
+    earlier = Session.objects.filter(pk=checkout.session_id, status__in=["created", "active"])
+    earlier.update(status=Session.Status.CHECKOUT)
 
 
 def note_psp_objects(checkout: Checkout, psp_ids: list[str]) -> None:
@@ -268,4 +284,6 @@ def move(checkout: Checkout, origin: Checkout.State, to: Checkout.State) -> bool
     moved = Checkout.objects.filter(pk=checkout.pk, state=origin).update(state=to, updated_at=timezone.now())
     if moved:
         checkout.state = to
+        if to in (State.FAILED, State.EXPIRED, State.VOID):
+            release_mandates(checkout)
     return bool(moved)

@@ -33,7 +33,7 @@ class CheckoutView(AgentView):
         chosen = {"session_id": asked["session_id"], "recommendation_id": asked["recommendation_id"]}
         if asked.get("payment_method"):
             return Response(wire.checkout_wire(purchase(agent, **chosen, **_payment(asked))))
-        return Response(wire.checkout_wire(start_checkout(agent, **chosen)))
+        return Response(wire.checkout_wire(start_checkout(agent, **chosen, user_details=asked.get("user_details"))))
 
 
 class PurchaseView(AgentView):

@@ -14,6 +14,7 @@ from ledger.models.conversion import Level
 from merchants.verticals import VERTICALS
 from rako.core.aap_code import Code, decode
 from rako.core.errors import Conflict
+from rako.core.money import Money
 from sessions_app.models import Recommendation, Session
 
 
@@ -126,16 +127,22 @@ def _make(recommendation: Recommendation, evidence: SaleEvidence) -> Conversion:
 
 
 def _attach(conversion: Conversion, recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
-    """A second party's proof of the same sale. A second payment, or another recommendation's, is no such thing."""
+    """A second party's proof of the same sale. A second payment, or another recommendation's, is no such thing.
+
+    One that names another amount is kept as a contradiction: it changes neither commission nor level.
+    """
     if conversion.recommendation_id != recommendation.pk or conversion.evidence.filter(source=evidence.source).exists():
         raise SessionConverted()
     _store_evidence(conversion, evidence)
-    if evidence.level == Level.ORCHESTRATED:  # the payment itself outranks the merchant's word
+    recorded = Money(conversion.transaction_value_minor, conversion.currency)
+    agrees = evidence.money == recorded
+    # The payment itself outranks the merchant's word, but it certifies only what it agrees with.
+    if agrees and evidence.level == Level.ORCHESTRATED:
         Conversion.objects.filter(pk=conversion.pk).update(verification_level=evidence.level)
         conversion.verification_level = evidence.level
     entries.append(
         conversion.pk,
-        "evidence.attached",
+        "evidence.attached" if agrees else "evidence.contradicts",
         _facts(conversion, evidence),
         occurred_at=evidence.occurred_at,
         idempotency_key=f"evidence:{conversion.merchant_id}:{evidence.source}:{evidence.sha256}",

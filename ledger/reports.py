@@ -9,20 +9,24 @@ import orjson
 from django.utils import timezone
 
 from ledger.conversions import Recorded, record_conversion
-from ledger.evidence import SaleEvidence
+from ledger.evidence import PAYMENT_ORDER, SaleEvidence
 from ledger.models import Evidence
 from ledger.models.conversion import Level, Path
 from merchants.models import Merchant
+from rako.core.aap_code import decode
 from rako.core.errors import BadRequest, Conflict
 from rako.core.ids import is_id
 from rako.core.money import Money, from_wire
 from rako.core.wire import instant
-from sessions_app.models import Recommendation
+from sessions_app.models import Recommendation, Session
 from sessions_app.recommend import RecommendationNotFound, SessionExpired, SessionNotFound
 
 # Clocks differ: a sale may be dated this far ahead of ours.
 CLOCK_SKEW = timedelta(minutes=5)
 ONE_DAY, LONGEST_WAIT = timedelta(days=1), timedelta(days=3 * 366)
+
+
+_UNDER_WAY = ("open", "expiring", "processing", "unknown", "succeeded")
 
 
 class ReportConflict(Conflict):
@@ -49,8 +53,11 @@ def report_conversion(merchant: Merchant, report: Report) -> Recorded:
     The same report again gives the same conversion. Raises BadRequest, SessionNotFound, RecommendationNotFound,
     SessionExpired for a sale outside the session's window, ReportConflict, SessionConverted or OrderAttributed.
     """
+    if report.order_reference.startswith(PAYMENT_ORDER):
+        raise BadRequest(f"orderReference must not start with {PAYMENT_ORDER}", code="invalid_field")
     recommendation = _find_recommendation(merchant, report)
-    money = _money(report, recommendation.offer.currency)
+    # The signed code's currency, whatever the offer is priced in by now.
+    money = _money(report, decode(recommendation.aap_code).payload["cur"])
     content = _content(report, money)
     earlier = _earlier(merchant, report.order_reference)
     if earlier is not None:
@@ -60,6 +67,7 @@ def report_conversion(merchant: Merchant, report: Report) -> Recorded:
     now = timezone.now()
     occurred_at = report.occurred_at or now
     _check_window(recommendation, occurred_at, now, report.service_on)
+    _check_no_rival_payment(recommendation)
     evidence = SaleEvidence(
         source=Evidence.Source.MERCHANT_REPORT,
         level=Level.MERCHANT_REPORTED,
@@ -101,10 +109,18 @@ def _find_recommendation(merchant: Merchant, report: Report) -> Recommendation:
     return named[0]
 
 
-def _money(report: Report, offer_currency: str) -> Money:
-    currency = report.currency or offer_currency
-    if currency != offer_currency:
-        raise BadRequest(f"currency must be {offer_currency}, the offer's", code="invalid_field")
+def _check_no_rival_payment(recommendation: Recommendation) -> None:
+    """A report must not take the sale away from a payment that is under way for another recommendation."""
+    session = recommendation.session
+    rivals = session.checkouts.filter(backend="orchestrated").exclude(recommendation=recommendation)
+    if rivals.filter(state__in=_UNDER_WAY).exists():
+        raise Conflict("A payment for this session is in progress", code="in_progress", retry_after=60)
+
+
+def _money(report: Report, code_currency: str) -> Money:
+    currency = report.currency or code_currency
+    if currency != code_currency:
+        raise BadRequest(f"currency must be {code_currency}, the offer's", code="invalid_field")
     try:
         return Money(from_wire(report.value, currency), currency)
     except ValueError as error:
@@ -118,7 +134,9 @@ def _check_window(
         raise BadRequest("occurredAt lies in the future", code="invalid_field")
     if occurred_at < recommendation.created_at - CLOCK_SKEW:
         raise BadRequest("occurredAt lies before the recommendation", code="invalid_field")
-    if occurred_at >= recommendation.session.expires_at:
+    # A report that only confirms what is recorded may come, undated, long after.
+    converted = recommendation.session.status == Session.Status.CONVERTED
+    if occurred_at >= recommendation.session.expires_at and not converted:
         raise SessionExpired()
     if service_on is not None and not -ONE_DAY <= service_on - occurred_at.date() <= LONGEST_WAIT:
         raise BadRequest("serviceDate must lie between the sale and three years after it", code="invalid_field")

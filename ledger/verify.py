@@ -9,10 +9,13 @@ import orjson
 from django.db import connection
 
 from ledger.entries import canonical
-from ledger.models import Conversion, Entry
-from rako.core.append_only import GUARDED_TABLES
+from ledger.models import Conversion, Entry, Evidence
+from rako.core.aap_code import decode
+from rako.core.append_only import GUARDED_TABLES, REFUSAL_FUNCTION
+from rako.core.wire import instant
 
 _CHUNK = 2000
+_TELL_OF_EVIDENCE = ("conversion.recorded", "evidence.attached", "evidence.contradicts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ def verify_conversions() -> Iterator[tuple[Conversion, list[Finding]]]:
         entry.stream_id: orjson.loads(bytes(entry.body))
         for entry in Entry.objects.filter(kind="conversion.recorded").iterator(chunk_size=_CHUNK)
     }
-    rows = Conversion.objects.prefetch_related("evidence").order_by("id")
+    rows = Conversion.objects.select_related("recommendation").prefetch_related("evidence").order_by("id")
     for conversion in rows.iterator(chunk_size=_CHUNK):
         yield conversion, list(_conversion_findings(conversion, bodies.get(conversion.pk)))
 
@@ -77,6 +80,9 @@ def _conversion_findings(conversion: Conversion, body: dict[str, Any] | None) ->
         "code_sha256": conversion.code_sha256,
         "transaction_value_minor": conversion.transaction_value_minor,
         "currency": conversion.currency,
+        "attribution_path": conversion.attribution_path,
+        "validation_days": conversion.validation_days,
+        "occurred_at": instant(conversion.converted_at),
     }
     for name, value in told.items():
         if body.get(name) != value:
@@ -86,8 +92,30 @@ def _conversion_findings(conversion: Conversion, body: dict[str, Any] | None) ->
     ours = (conversion.commission_minor, conversion.network_fee_minor, conversion.builder_payout_minor)
     if parts != ours:
         yield Finding("conversion", conversion.pk, "the commission differs from its entry")
+    if decode(conversion.recommendation.aap_code).sha256 != conversion.code_sha256:
+        yield Finding("conversion", conversion.pk, "the code is not the recommendation's")
     if body.get("evidence", {}).get("sha256") not in {row.sha256 for row in conversion.evidence.all()}:
         yield Finding("conversion", conversion.pk, "the evidence its entry names is missing")
+
+
+def verify_evidence() -> Iterator[tuple[Evidence, list[Finding]]]:
+    """Every piece of evidence, held against the entry that tells of it."""
+    told = {}
+    for entry in Entry.objects.filter(kind__in=_TELL_OF_EVIDENCE).iterator(chunk_size=_CHUNK):
+        body = orjson.loads(bytes(entry.body))
+        told[entry.stream_id, body.get("evidence", {}).get("source")] = body
+    for evidence in Evidence.objects.order_by("id").iterator(chunk_size=_CHUNK):
+        yield evidence, list(_evidence_findings(evidence, told.get((evidence.conversion_id, evidence.source))))
+
+
+def _evidence_findings(evidence: Evidence, body: dict[str, Any] | None) -> Iterator[Finding]:
+    if body is None:
+        yield Finding("evidence", evidence.pk, "no entry tells of it")
+        return
+    ours = (evidence.sha256, evidence.reference, evidence.transaction_value_minor, evidence.currency)
+    proof = body["evidence"]
+    if ours != (proof["sha256"], proof["reference"], body["transaction_value_minor"], body["currency"]):
+        yield Finding("evidence", evidence.pk, "differs from its entry")
 
 
 def verify_guards() -> list[Finding]:
@@ -101,7 +129,11 @@ def verify_guards() -> list[Finding]:
         present = set(cursor.fetchall())
         cursor.execute("SELECT tablename, rulename FROM pg_rules WHERE tablename = ANY(%s)", [sorted(GUARDED_TABLES)])
         rules = cursor.fetchall()
+        cursor.execute("SELECT prosrc FROM pg_proc WHERE proname = 'rako_refuse_change'")
+        refusals = [source for (source,) in cursor.fetchall()]
     missing = [
         Finding("guard", table, f"{name} is missing or not ALWAYS on") for table, name in sorted(wanted - present)
     ]
+    if len(refusals) != 1 or refusals[0] not in REFUSAL_FUNCTION:
+        missing.append(Finding("guard", "rako_refuse_change", "the function that refuses changes is not ours"))
     return missing + [Finding("guard", table, f"the rule {name} rewrites statements") for table, name in rules]

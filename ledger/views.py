@@ -77,9 +77,7 @@ class ConversionView(AnyKeyView):
 class EvidenceView(AnyKeyView):
     """GET /v1/conversions/{id}/evidence"""
 
-    @extend_schema(
-        operation_id="getEvidence", summary="What proves a conversion", responses=wire.EvidenceReply(many=True)
-    )
+    @extend_schema(operation_id="getEvidence", summary="What proves a conversion", responses=wire.EvidencesReply)
     def get(self, request: KeyedRequest, conversion_id: str) -> Response:
         conversion = _find(request, conversion_id)
         rows = conversion.evidence.order_by("received_at", "id")

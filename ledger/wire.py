@@ -70,6 +70,11 @@ class EvidenceReply(WireSerializer):
     sha256 = serializers.CharField()
 
 
+class EvidencesReply(WireSerializer):
+    conversion_id = serializers.CharField()
+    evidence = EvidenceReply(many=True)
+
+
 def report_wire(conversion: Conversion, order_reference: str) -> dict[str, Any]:
     """The reply to a report, under the merchant's own order reference."""
     return {

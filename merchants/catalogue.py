@@ -14,7 +14,7 @@ from django.db import connection
 _OFFERS = """
 SELECT offer.id, offer.merchant_id, offer.vertical, offer.provider, offer.name, offer.price_minor, offer.currency,
        offer.intro_price_minor, offer.intro_months, offer.criteria::text,
-       offer.status = 'active' AND merchant.status = 'active',
+       offer.status = 'active' AND merchant.status = 'active' AS is_available,
        terms.type, terms.amount_minor, terms.rate
 FROM merchants_offer offer
 JOIN merchants_merchant merchant ON merchant.id = offer.merchant_id
@@ -31,6 +31,15 @@ WHERE offer.status = 'active' AND merchant.status = 'active' AND terms.type IS N
 ORDER BY offer.price_minor, offer.id LIMIT %s
 """
 )
+_PLAIN = (
+    "id", "merchant_id", "vertical", "provider", "name", "price_minor", "currency", "intro_price_minor", "intro_months",
+)  # fmt: skip
+
+# Each provider's cheapest come off its own index, in order, and are merged: no plan reads all that a provider has.
+_OF_PROVIDERS = """
+SELECT found.* FROM unnest(%s::text[]) AS wanted(name) CROSS JOIN LATERAL ({search}) AS found
+ORDER BY found.price_minor, found.id LIMIT %s
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +69,20 @@ class ListedOffer:
     terms: Terms | None
 
 
-def list_offers(conditions: Sequence[str], values: Sequence[Any], limit: int) -> list[ListedOffer]:
-    """Available offers by price, then id. `conditions` are SQL on `offer` with placeholders, never a caller's text."""
+def list_offers(
+    conditions: Sequence[str], values: Sequence[Any], limit: int, *, providers: Sequence[str] | None = None
+) -> list[ListedOffer]:
+    """Available offers by price, then id, of some providers if told.
+
+    `conditions` are SQL on `offer` with placeholders for `values`, never a caller's text.
+    """
     where = "".join(f" AND {condition}" for condition in conditions)
+    query, parameters = _SEARCH.format(conditions=where), [*values, limit]
+    if providers is not None:
+        query = _OF_PROVIDERS.format(search=_SEARCH.format(conditions=f" AND offer.provider = wanted.name{where}"))
+        parameters = [list(providers), *parameters, limit]
     with connection.cursor() as cursor:
-        cursor.execute(_SEARCH.format(conditions=where), [*values, limit])
+        cursor.execute(query, parameters)
         return [_listed(row) for row in cursor.fetchall()]
 
 
@@ -77,6 +95,7 @@ def find_offer(offer_id: str) -> ListedOffer | None:
 
 
 def _listed(row: tuple[Any, ...]) -> ListedOffer:
-    fields, (criteria, is_available, type_, amount_minor, rate) = row[:-5], row[-5:]
+    *_, criteria, is_available, type_, amount_minor, rate = row
     terms = None if type_ is None else Terms(type_, amount_minor, rate)
-    return ListedOffer(*fields, orjson.loads(criteria), is_available, terms)
+    rest: dict[str, Any] = {"criteria": orjson.loads(criteria), "is_available": is_available, "terms": terms}
+    return ListedOffer(**dict(zip(_PLAIN, row, strict=False)), **rest)

@@ -101,6 +101,8 @@ def _import(row: dict[str, str]) -> str:
     fields = _offer_fields(row)
     found = Offer.objects.filter(merchant=merchant, provider=row["provider"], name=row["name"]).first()
     offer = found or Offer(merchant=merchant, provider=row["provider"], name=row["name"])
+    if found is not None and (found.vertical, found.currency) != (fields["vertical"], fields["currency"]):
+        raise BadRequest("vertical and currency of an offer cannot change: withdraw it and add another")
     changed = found is None or any(getattr(offer, name) != value for name, value in fields.items())
     if changed:
         for name, value in fields.items():

@@ -5,7 +5,9 @@ from typing import Any
 
 from merchants.models import Offer
 from merchants.verticals import VERTICALS
+from rako.core.errors import BadRequest
 from rako.core.money import to_wire
+from rako.core.wire import camel
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,17 @@ _NEEDS = {
         ("UK resident", "18 or older"),
     ),
 }
+
+
+_LONGEST_DETAIL = 500
+
+
+def check_details(offer: Offer, details: dict[str, Any]) -> None:
+    """Raises BadRequest if a field that the offer requires is given as anything but a text. Nothing is stored."""
+    for name in _NEEDS[offer.vertical].fields:
+        value = details.get(camel(name), details.get(name))
+        if value is not None and not (isinstance(value, str) and 0 < len(value) <= _LONGEST_DETAIL):
+            raise BadRequest(f"userDetails.{camel(name)} must be a text of 1 to {_LONGEST_DETAIL} characters")
 
 
 def requirements_of(offer: Offer) -> dict[str, Any]:

@@ -27,7 +27,6 @@ class Vertical:
     `floor_cpa_minor` and `floor_rate` (percent) are the least a commission may be; a commission type for which the
     protocol names no floor is not offered in that vertical, since its floor could otherwise be walked around.
     `validation_starts`: conversion, payable_milestone, policy_start or service_date.
-    `amount_tolerance_rate` (percent): how far a payment may differ from the code's price (section 3, check 4).
     """
 
     criteria: Mapping[str, Criterion]
@@ -35,7 +34,6 @@ class Vertical:
     floor_rate: Decimal | None
     validation_days: int
     validation_starts: str
-    amount_tolerance_rate: Decimal = Decimal(0)
 
 
 def _int(minimum: int = 0) -> Criterion:

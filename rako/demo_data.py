@@ -8,14 +8,14 @@ from django.core.exceptions import ImproperlyConfigured
 
 from checkout.connections import connect_sandbox
 from merchants.imports import RowResult, import_rows, read_rows
-from merchants.models import Connection, Merchant, MerchantKey
+from merchants.models import Merchant, MerchantKey
 from rako.core.api_keys import digest
 from rako.demo_keys import DEMO_ADMIN, DEMO_AGENT_KEY, DEMO_MERCHANT_KEY
 from sessions_app.models import Agent, AgentKey, Builder
 
 OFFERS = Path(__file__).resolve().parent.parent / "merchants" / "demo" / "offers.csv"
 DEMO_MERCHANT = "SMARTY"
-# The last merchant by name stays unconnected, so that "no connected payment processor" can be seen.
+UNCONNECTED = "Wrenwave Mobile Ltd"  # so that "no connected payment processor" can be seen
 DEMO_BUILDER, DEMO_AGENT = "Demo Builder", "Demo Agent"
 
 
@@ -23,20 +23,18 @@ def load() -> list[RowResult]:
     """Bring the demo registry up to date; repeating changes nothing. Raises ImproperlyConfigured in live mode."""
     if settings.RAKO_MODE != "sandbox":
         raise ImproperlyConfigured("The demo registry exists only in sandbox mode")
-    results = list(import_rows(read_rows(OFFERS)))
-    _connect_all()
+    rows = read_rows(OFFERS)
+    results = list(import_rows(rows))
+    _connect_all({row["merchant"] for _, row in rows})
     _issue_keys()
     _make_admin()
     return results
 
 
-def _connect_all() -> None:
-    connected = Connection.objects.filter(status="active").values("merchant")
-    names = list(Merchant.objects.order_by("name").values_list("name", flat=True))
-    for merchant in Merchant.objects.filter(name__in=names[:-1]).exclude(pk__in=connected):
-        # One that staff disconnected on purpose stays so.
-        if not merchant.connections.exists():
-            connect_sandbox(merchant)
+def _connect_all(names: set[str]) -> None:
+    """Connect the demo's own merchants; one that staff disconnected on purpose stays so."""
+    for merchant in Merchant.objects.filter(name__in=names - {UNCONNECTED}, connections=None):
+        connect_sandbox(merchant)
 
 
 def _issue_keys() -> None:

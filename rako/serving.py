@@ -41,17 +41,25 @@ class Server:
 
 @contextlib.contextmanager
 def serving(
-    port: int | None = None, *, workers: int = 2, log_file: Path | None = None, web_only: str = "", **environment: str
+    port: int | None = None,
+    *,
+    workers: int = 2,
+    log_file: Path | None = None,
+    web_only: str = "",
+    public: bool = False,
+    **environment: str,
 ) -> Iterator[Server]:
     """Serve on a port (a free one unless told) of the loopback address; the children are gone afterwards.
 
     `log_file` takes what the children print; without it they share our output. `web_only` leaves the worker out and
-    names the path that answers 200 when web is up. Raises ServerFailed.
+    names the path that answers 200 when web is up. Links carry this address, or the configured one if `public`.
+    Raises ServerFailed.
     """
     port = port or free_port()
     _refuse_taken(port)
     base_url = f"http://{HOST}:{port}"
-    child_environment = os.environ | {"RAKO_BASE_URL": base_url, "RAKO_LINK_BASE": base_url} | environment
+    links = {} if public else {"RAKO_BASE_URL": base_url, "RAKO_LINK_BASE": base_url}
+    child_environment = os.environ | environment | links
     out = log_file.open("ab") if log_file else None
     server = Server(base_url, {})
     try:

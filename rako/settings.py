@@ -1,9 +1,10 @@
 """Django settings. Everything that differs between deployments comes from the environment: see .env.example."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rako.core import embedded_postgres
-from rako.core.env import base_url, database, folder, load_env_file, one_of, setting, text, whole_number, words
+from rako.core.env import base_url, database, folder, load_env_file, one_of, percent, setting, text, whole_number, words
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 load_env_file(BASE_DIR / ".env")
@@ -24,11 +25,16 @@ RAKO_BASE_URL = setting("RAKO_BASE_URL", base_url, "http://127.0.0.1:3456")
 RAKO_LINK_BASE = setting("RAKO_LINK_BASE", base_url, RAKO_BASE_URL)
 RAKO_CHECKOUT_BACKEND = setting("RAKO_CHECKOUT_BACKEND", one_of("orchestrated", "direct"), "orchestrated")
 RAKO_REQUIRE_AUTHORIZATION = setting("RAKO_REQUIRE_AUTHORIZATION", one_of("yes", "no"), "no") == "yes"
+# How far a payment may differ from the AAP Code's price, in percent; none anywhere else (protocol, section 3).
+RAKO_AMOUNT_TOLERANCES = {
+    "flights": setting("RAKO_AMOUNT_TOLERANCE_FLIGHTS", percent, "0"),
+    "hotels": setting("RAKO_AMOUNT_TOLERANCE_HOTELS", percent, "0"),
+}
 RAKO_MAX_BODY_BYTES = setting("RAKO_MAX_BODY_BYTES", whole_number(1024, 16_777_216), "262144")
 RAKO_SANDBOX_DELAY_SECONDS = setting("RAKO_SANDBOX_DELAY_SECONDS", whole_number(0, 86_400), "10")
 
 DEBUG = False
-ALLOWED_HOSTS = setting("RAKO_ALLOWED_HOSTS", words, "127.0.0.1,localhost,[::1]")
+ALLOWED_HOSTS = [*setting("RAKO_ALLOWED_HOSTS", words, "127.0.0.1,localhost,[::1]"), urlsplit(RAKO_BASE_URL).hostname]
 CSRF_TRUSTED_ORIGINS = [RAKO_BASE_URL]
 DATA_UPLOAD_MAX_MEMORY_SIZE = RAKO_MAX_BODY_BYTES
 APPEND_SLASH = False

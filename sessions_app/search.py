@@ -21,7 +21,7 @@ WINDOW = timedelta(hours=24)
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
 _LONGEST_TEXT = 100
-_MANY_PROVIDERS = 200
+_MOST_PROVIDERS = 1000  # more names than that share a part only if it says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +72,12 @@ def search_offers(query: OfferQuery) -> Page:
 
     One SELECT (two with `provider`) that reads little more than `limit` rows off an index.
     """
-    if query.vertical is not None and query.vertical not in VERTICALS:
+    if not _can_match(query):
         return Page([], None)
     wanted = _conditions(query)
-    found = list_offers(list(wanted), [value for values in wanted.values() for value in values], query.limit + 1)
+    values = [value for values in wanted.values() for value in values]
+    providers = None if query.provider is None else _providers_with(query.provider)
+    found = list_offers(list(wanted), values, query.limit + 1, providers=providers)
     page = found[: query.limit]
     return Page(page, _write_cursor(page[-1]) if len(found) > query.limit else None)
 
@@ -86,13 +88,20 @@ def create_session(agent: Agent, query: OfferQuery) -> Session:
     return Session.objects.create(agent=agent, query=query.as_asked(), created_at=now, expires_at=now + WINDOW)
 
 
+def _can_match(query: OfferQuery) -> bool:
+    """Whether such offers can exist at all: a known vertical, one that has the criteria that are asked for."""
+    if query.vertical is None:
+        return True
+    criteria = VERTICALS[query.vertical].criteria if query.vertical in VERTICALS else {}
+    asked = {"data_gb": query.data_gb_min, "contract_months": query.contract_months}
+    return bool(criteria) and all(name in criteria for name, value in asked.items() if value is not None)
+
+
 def _conditions(query: OfferQuery) -> dict[str, tuple[Any, ...]]:
     """SQL conditions with their values, for the parts that were asked for."""
     wanted: dict[str, tuple[Any, ...]] = {}
     if query.vertical is not None:
         wanted["offer.vertical = %s"] = (query.vertical,)
-    if query.provider is not None:
-        wanted |= _of_provider(query.provider)
     if query.min_price is not None:
         wanted["offer.price_minor >= %s"] = (query.min_price,)
     if query.max_price is not None:
@@ -106,13 +115,9 @@ def _conditions(query: OfferQuery) -> dict[str, tuple[Any, ...]]:
     return wanted
 
 
-def _of_provider(part: str) -> dict[str, tuple[Any, ...]]:
-    """The names that have the part are looked up first: with them the planner knows how rare the offers are."""
-    names = list(Provider.objects.filter(name__icontains=part).values_list("name", flat=True)[: _MANY_PROVIDERS + 1])
-    if len(names) <= _MANY_PROVIDERS:
-        return {"offer.provider = ANY(%s)": (names,)}
-    # A part that very many names have is found soon on the way through the offers.
-    return {"position(lower(%s) in lower(offer.provider)) > 0": (part,)}
+def _providers_with(part: str) -> list[str]:
+    """The provider names that have the part, in any case: looked up among the names, not in every offer."""
+    return list(Provider.objects.filter(name__icontains=part).values_list("name", flat=True)[:_MOST_PROVIDERS])
 
 
 def _text(given: Mapping[str, str], name: str) -> str | None:

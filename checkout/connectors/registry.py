@@ -2,20 +2,24 @@
 
 from django.conf import settings
 
-from checkout.connectors.base import ConnectionSecrets, PaymentConnector
+from checkout.connectors.base import ConnectionRevoked, ConnectionSecrets, PaymentConnector
 from checkout.connectors.sandbox.connector import SandboxConnector
 from merchants.models import Connection
-from rako.core.errors import NotFound
 
 _CONNECTORS: dict[str, type[PaymentConnector]] = {}
 if settings.RAKO_MODE == "sandbox":
     _CONNECTORS[SandboxConnector.kind] = SandboxConnector
 
 
+def is_known(kind: str) -> bool:
+    """Whether there is a connector of that kind here."""
+    return kind in _CONNECTORS
+
+
 def connector_for(connection: Connection) -> PaymentConnector:
-    """The connector of a merchant's connection, with its secrets decrypted. Raises NotFound for an unknown kind."""
+    """The connector of a connection, with its secrets decrypted. Raises ConnectionRevoked for an unknown kind."""
     if connection.kind not in _CONNECTORS:
-        raise NotFound()
+        raise ConnectionRevoked()
     secrets = ConnectionSecrets(
         connection_id=connection.pk,
         account_id=connection.account_id,

@@ -93,10 +93,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='checkout',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'succeeded')), fields=('session',), name='checkout_one_success_per_session'),
-        ),
-        migrations.AddConstraint(
-            model_name='checkout',
             constraint=models.CheckConstraint(condition=models.Q(('amount_minor__gt', 0), ('amount_minor__lte', 1000000000000)), name='checkout_amount_is_positive'),
         ),
         migrations.AddConstraint(

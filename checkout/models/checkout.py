@@ -64,9 +64,6 @@ class Checkout(models.Model):
                 condition=Q(state__in=["creating", "open", "expiring", "processing", "unknown"]),
                 name="checkout_one_live_per_session",
             ),
-            models.UniqueConstraint(
-                fields=["session"], condition=Q(state="succeeded"), name="checkout_one_success_per_session"
-            ),
             models.CheckConstraint(
                 condition=Q(amount_minor__gt=0) & Q(amount_minor__lte=MAX_MINOR), name="checkout_amount_is_positive"
             ),
@@ -90,7 +87,7 @@ class Checkout(models.Model):
 
 
 class PspObject(models.Model):
-    """Which checkout an object at a PSP belongs to. Metadata at the PSP can be edited there; this cannot."""
+    """Which checkout an object at a PSP belongs to. Metadata at the PSP can be edited there; this cannot be here."""
 
     connection = models.ForeignKey(Connection, models.PROTECT, related_name="+")
     psp_id = models.CharField(max_length=255)

@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from django.contrib.postgres.fields import ArrayField
@@ -81,10 +82,17 @@ class MerchantKey(ApiKey):
 
     merchant = models.ForeignKey(Merchant, models.PROTECT, related_name="keys")
 
-    @classmethod
-    def owners(cls) -> tuple[str, ...]:
-        return ("merchant",)
+    # A suspended merchant still owes and reports outcomes; only a closed one is gone.
+    owner_lookup = """
+        SELECT key.id, key.name, key.prefix, merchant.id, merchant.name
+        FROM merchants_merchantkey key
+        JOIN merchants_merchant merchant ON merchant.id = key.merchant_id
+        WHERE key.digest = %s AND merchant.status <> 'closed'
+    """
 
-    def owner_is_active(self) -> bool:
-        # A suspended merchant still owes and reports outcomes; only a closed one is gone.
-        return self.merchant.status != Merchant.Status.CLOSED
+    @classmethod
+    def with_owner(cls, row: tuple[Any, ...]) -> Self:
+        """The key with its merchant."""
+        key = cls.from_db("default", ["id", "name", "prefix", "merchant_id"], row[:4])
+        key.merchant = Merchant.from_db("default", ["id", "name"], row[3:])
+        return key

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -63,6 +64,13 @@ def text(raw: str) -> str:
     if not raw:
         raise ValueError("it is empty")
     return raw
+
+
+def percent(raw: str) -> Decimal:
+    """A parser for a percentage from 0 to 100 with at most two decimal places."""
+    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,2})?", raw, re.ASCII) or Decimal(raw) > 100:
+        raise ValueError("a percentage from 0 to 100 is expected")
+    return Decimal(raw)
 
 
 def folder(raw: str) -> Path:

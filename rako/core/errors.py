@@ -12,6 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
+from django.utils.encoding import escape_uri_path
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
@@ -155,7 +156,10 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500: says nothing of the cause; the log has it under the same request id."""
+    """Django's handler500: says nothing of the cause. The log has the traceback, and this line with its request id."""
+    log.error(
+        "request %s failed: %s %s", getattr(request, "rako_id", "?"), request.method, escape_uri_path(request.path)
+    )
     error = RakoError("Internal server error", code="internal_error")
     error.status = 500
     return error_reply(error)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.utils.encoding import escape_uri_path
 
@@ -50,6 +51,10 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
         return error_reply(LengthRequired())
     if not (length.isascii() and length.isdigit() and len(length) <= 12) or int(length) > settings.RAKO_MAX_BODY_BYTES:
         return error_reply(BodyTooLarge())
+    try:
+        request.get_host()
+    except DisallowedHost:
+        return error_reply(BadRequest("This host is not served here", code="unknown_host"))
     query = request.META.get("QUERY_STRING", "")
     if "\x00" in request.path or "%00" in query or "\x00" in query:
         return error_reply(BadRequest("NUL is not allowed in the address"))

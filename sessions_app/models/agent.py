@@ -1,5 +1,7 @@
 """Builders, their agents, and the agents' keys."""
 
+from typing import Any, Self
+
 from django.db import models
 from django.utils import timezone
 
@@ -46,9 +48,17 @@ class AgentKey(ApiKey):
 
     agent = models.ForeignKey(Agent, models.PROTECT, related_name="keys")
 
-    @classmethod
-    def owners(cls) -> tuple[str, ...]:
-        return ("agent__builder",)
+    owner_lookup = """
+        SELECT key.id, key.name, key.prefix, agent.id, agent.builder_id, agent.name
+        FROM sessions_app_agentkey key
+        JOIN sessions_app_agent agent ON agent.id = key.agent_id
+        JOIN sessions_app_builder builder ON builder.id = agent.builder_id
+        WHERE key.digest = %s AND agent.is_active AND builder.is_active
+    """
 
-    def owner_is_active(self) -> bool:
-        return self.agent.is_active and self.agent.builder.is_active
+    @classmethod
+    def with_owner(cls, row: tuple[Any, ...]) -> Self:
+        """The key with its agent."""
+        key = cls.from_db("default", ["id", "name", "prefix", "agent_id"], row[:4])
+        key.agent = Agent.from_db("default", ["id", "builder_id", "name"], row[3:])
+        return key

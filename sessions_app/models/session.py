@@ -64,7 +64,7 @@ class Click(AppendOnlyModel):
     recommendation = models.ForeignKey(Recommendation, models.PROTECT, related_name="clicks")
     visitor = models.CharField(max_length=32)
     is_bot = models.BooleanField()
-    # Ten-minute slots: reloads within one are one click, and a flood cannot fill the table.
+    # Ten-minute slots: the reloads of one visitor within one are one click.
     slot = models.BigIntegerField()
     clicked_at = models.DateTimeField(default=timezone.now)
 

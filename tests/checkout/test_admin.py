@@ -112,7 +112,7 @@ def test_a_receipt_that_cannot_be_processed_hides_no_other(boss, refused, settin
 
     reply = staff.act(boss, "process_again", refused)
 
-    assert "failed (NotFound)" in staff.said(reply)[0]
+    assert "failed (ConnectionRevoked)" in staff.said(reply)[0]
 
 
 def test_view_only_staff_cannot_replay_or_disconnect(refused):

@@ -1,15 +1,20 @@
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.utils import timezone
 
+from checkout.connectors.registry import connector_for
+from checkout.connectors.sandbox import payments
 from checkout.connectors.sandbox.models import Event, Payment
 from checkout.models import Authorization, Checkout
-from checkout.purchase import purchase
+from checkout.purchase import _charge_request, purchase, record_charge
+from checkout.start import claim
 from ledger.models import Conversion
 from merchants.models import Merchant
 from rako.core.errors import RakoError
 from rako.core.wire import instant
+from sessions_app.models import Session
 from tests.checkout.psp import checkout_of, deliver
 from tests.factories import RecommendationFactory, SessionFactory
 from tests.threads import race
@@ -83,12 +88,51 @@ def test_an_unknown_payment_method_is_the_psps_refusal(buy, recommendation):
     assert (response.status_code, response.headers["X-Error-Code"]) == (502, "psp_rejected")
 
 
-def test_buying_again_after_success_is_refused(buy, recommendation):
+def test_buying_again_after_a_lost_reply_tells_of_the_one_charge(buy, recommendation):
+    first, second = buy(recommendation).json(), buy(recommendation).json()
+
+    assert (first, Payment.objects.count()) == (second, 1)
+
+
+def test_buying_again_after_the_conversion_is_refused(buy, recommendation):
     buy(recommendation)
+    deliver(Checkout.objects.get().connection, Event.objects.get().payload)
 
     response = buy(recommendation)
 
-    assert (response.status_code, Payment.objects.count()) == (409, 1)
+    assert (response.status_code, response.json()) == (409, {"error": "Session already converted"})
+
+
+def test_a_purchase_brings_the_session_to_its_checkout(buy, recommendation):
+    buy(recommendation)
+
+    assert Session.objects.get(pk=recommendation.session_id).status == "checkout"
+
+
+def test_a_charge_that_fails_later_gives_the_mandate_back(buy, recommendation):
+    buy(recommendation, "pm_card_authentication_required", authorization=mandate())
+    payment = Payment.objects.get()
+    payments.answer_step_up(payment.pk, approve=False)
+
+    deliver(Checkout.objects.get().connection, Event.objects.latest("created_at").payload)
+
+    assert (Checkout.objects.get().state, Authorization.objects.filter(released_at=None).count()) == ("failed", 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_answer_to_a_charge_and_its_event_do_not_block_each_other():
+    for _ in range(8):
+        recommendation = RecommendationFactory()
+        connection = recommendation.offer.merchant.connections.get()
+        checkout, _is_new = claim(recommendation, connection, mode=Checkout.Mode.AUTONOMOUS)
+        result = connector_for(connection).charge_stored_method(_charge_request(checkout, "pm_card_visa"))
+        event = Event.objects.latest("created_at").payload
+        steps = [partial(record_charge, checkout, result), partial(deliver, connection, event)]
+
+        outcomes = race(lambda number, steps=steps: steps[number](), times=2)
+
+        assert [outcome for outcome in outcomes if isinstance(outcome, Exception)] == []
+    assert Conversion.objects.count() == 8
 
 
 def test_an_open_page_is_closed_before_the_charge(buy, recommendation):

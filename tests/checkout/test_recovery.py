@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from checkout import recovery
@@ -99,6 +100,30 @@ def test_a_charge_that_never_happened_gives_the_mandate_back(recommendation):
     recovery.recover_checkouts()
 
     assert Authorization.objects.get().released_at is not None
+
+
+def test_an_unknown_charge_that_waits_for_a_step_up_gets_its_page(recommendation):
+    checkout = claimed(recommendation, "autonomous")
+    request = _charge_request(checkout, "pm_card_authentication_required")
+    result = connector_for(checkout.connection).charge_stored_method(request)
+    Checkout.objects.filter(pk=checkout.pk).update(state="unknown")
+    aged(checkout)
+
+    recovery.recover_checkouts()
+
+    found = Checkout.objects.get(pk=checkout.pk)
+    assert (found.state, found.psp_id, found.url) == ("open", result.psp_id, result.next_action_url)
+
+
+def test_one_checkout_that_cannot_be_settled_holds_up_no_other(recommendation, agent):
+    broken = aged(claimed(recommendation))
+    other = aged(claimed(RecommendationFactory()))
+    with connection.cursor() as cursor:  # encrypted under a key that nobody has any more
+        cursor.execute("UPDATE merchants_connection SET credentials = 'x' WHERE id = %s", [broken.connection_id])
+
+    recovery.recover_checkouts()
+
+    assert (state_of(broken), state_of(other)) == ("creating", "void")
 
 
 @pytest.mark.parametrize(("card", "state"), [(None, "expired"), ("succeeds", "processing")])

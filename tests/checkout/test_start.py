@@ -186,6 +186,13 @@ def test_user_details_are_accepted_and_not_stored(post_checkout, recommendation)
     assert "ada@example.com" not in str(list(Checkout.objects.values()) + list(PaymentPage.objects.values()))
 
 
+@pytest.mark.parametrize("details", [{"email": 5}, {"fullName": ""}, {"full_name": ["Ada"]}, {"email": "x" * 501}])
+def test_user_details_that_the_offer_requires_must_be_texts(post_checkout, recommendation, details):
+    response = post_checkout(recommendation, userDetails=details)
+
+    assert (response.status_code, Checkout.objects.count()) == (400, 0)
+
+
 def test_a_checkout_costs_a_fixed_number_of_queries(post_checkout, recommendation, django_assert_max_num_queries):
     with django_assert_max_num_queries(21):
         post_checkout(recommendation)

@@ -86,7 +86,7 @@ def test_finding_an_agents_key_takes_one_query(django_assert_num_queries):
 
     with django_assert_num_queries(1):
         found = AgentKey.find(key.secret)
-        assert found.agent.builder.is_active
+        assert found.agent.name == key.agent.name
 
 
 def test_finding_a_merchants_key_takes_one_query(django_assert_num_queries):

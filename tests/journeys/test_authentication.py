@@ -334,7 +334,7 @@ def test_another_merchants_event_about_our_checkout_is_rejected(world, checkout)
 
     reply = deliver(other, event)
 
-    assert (reply.status_code, reply.json()["status"]) == (200, "rejected")
+    assert (reply.status_code, reply.json()["status"]) == (200, "unmatched")
     assert not Conversion.objects.filter(session__in=[world.session, own_checkout.session]).exists()
 
 

@@ -55,7 +55,7 @@ def test_a_buyer_pays_and_staff_see_the_conversion_in_the_admin(page, browser, c
     admin.get_by_role("button", name="Log in").click()
 
     assert landed.endswith("/done")
-    assert conversion.pk in admin.inner_text("body")
+    assert conversion.pk in admin.locator("#result_list").inner_text()
 
 
 def test_a_declined_card_may_be_followed_by_another(page, checkout_url, run_worker):

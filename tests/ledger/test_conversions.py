@@ -109,6 +109,26 @@ def test_a_payment_outranks_the_report_that_came_first(recommendation, proof):
     assert Conversion.objects.get().verification_level == "orchestrated"
 
 
+@pytest.fixture
+def flight(db):
+    """A recommended flight for 10.00 that pays 5 %."""
+    return RecommendationFactory(offer=OfferFactory(vertical="flights", terms={"type": "percentage", "rate": 5}))
+
+
+@pytest.mark.parametrize("first_is_report", [True, False])
+def test_a_proof_of_another_amount_is_a_contradiction_and_certifies_nothing(flight, proof, first_is_report):
+    payment, report = proof(), proof(**REPORT, money=Money(1, "GBP"), sha256="cd" * 32)
+    first, second = (report, payment) if first_is_report else (payment, report)
+    before = record_conversion(flight, first).conversion
+
+    record_conversion(flight, second)
+
+    after = Conversion.objects.get()
+    kept = (after.commission_minor, after.verification_level)
+    assert kept == (before.commission_minor, before.verification_level)
+    assert Entry.objects.latest("id").kind == "evidence.contradicts"
+
+
 def test_a_second_payment_of_the_session_is_refused(recommendation, proof):
     record_conversion(recommendation, proof())
 

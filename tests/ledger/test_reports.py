@@ -3,10 +3,14 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from checkout.start import start_checkout
+from ledger.conversions import record_conversion
 from ledger.models import Conversion, Evidence
+from merchants.models import Offer
 from rako.core.ids import new_id
 from rako.core.wire import instant
 from tests.factories import MerchantFactory, OfferFactory, RecommendationFactory, SessionFactory
+from tests.ledger.conftest import make_proof
 from tests.threads import race
 
 
@@ -132,6 +136,35 @@ def test_a_sale_after_the_window_is_not_the_sessions(report, recommendation):
     response = report(sessionId=old.session_id)
 
     assert (response.status_code, response.json()) == (410, {"error": "Session expired"})
+
+
+def test_a_confirming_report_may_come_long_after_the_payment(report, recommendation):
+    old = yesterdays_recommendation(recommendation.offer)
+    record_conversion(old, make_proof(occurred_at=timezone.now() - timedelta(hours=20)))
+
+    assert report(sessionId=old.session_id).status_code == 200
+
+
+def test_a_report_cannot_take_the_sale_from_a_payment_under_way(report, recommendation):
+    offer = OfferFactory(merchant=recommendation.offer.merchant)
+    paying = RecommendationFactory(session=recommendation.session, offer=offer)
+    start_checkout(paying.agent, session_id=paying.session_id, recommendation_id=paying.pk)
+
+    response = report(recommendationId=recommendation.pk)
+
+    assert (response.status_code, Conversion.objects.count()) == (409, 0)
+
+
+def test_a_report_cannot_use_a_payments_order_reference(report):
+    assert report(orderReference="aap:01ARZ3NDEKTSV4RRFFQ69G5FAV").status_code == 400
+
+
+def test_a_report_is_in_the_currency_of_the_signed_code(report, recommendation):
+    Offer.objects.update(currency="EUR")
+
+    report()
+
+    assert Conversion.objects.get().currency == "GBP"
 
 
 def test_the_named_recommendation_is_credited(report, recommendation):

@@ -14,6 +14,9 @@ from tests.ledger.conftest import make_proof
 REPORT = {"source": Evidence.Source.MERCHANT_REPORT, "level": Level.MERCHANT_REPORTED, "reference": "ORDER-9"}
 
 
+HARMLESS = "FUNCTION rako_refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'"
+
+
 @pytest.fixture
 def ledger(recommendation):
     record_conversion(recommendation, make_proof())
@@ -69,6 +72,13 @@ def test_an_untouched_ledger_is_sound(guards_as_in_production, capsys):
         ("DELETE FROM ledger_entry WHERE stream_seq = 1", "stream"),
         ("UPDATE ledger_conversion SET builder_payout_minor = 800, network_fee_minor = 0", "conversion"),
         ("UPDATE ledger_conversion SET transaction_value_minor = 1", "conversion"),
+        ("UPDATE ledger_conversion SET attribution_path = 'influence'", "conversion"),
+        ("UPDATE ledger_conversion SET code_sha256 = repeat('0', 64)", "conversion"),
+        ("DELETE FROM ledger_entry WHERE stream_seq = 2", "evidence"),
+        (
+            "CREATE OR REPLACE FUNCTION rako_refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'",
+            "guard",
+        ),
         ("DELETE FROM ledger_entry", "conversion"),
         ("ALTER TABLE ledger_evidence DISABLE TRIGGER ledger_evidence_no_change", "guard"),
         ("CREATE RULE swallow AS ON INSERT TO ledger_entry DO INSTEAD NOTHING", "guard"),

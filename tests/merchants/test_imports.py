@@ -69,7 +69,6 @@ def test_the_same_file_again_changes_nothing(csv_of):
         ({"url": "https://shop.example/new"}, "url", "https://shop.example/new"),
         ({"criteria.data_gb": "unlimited"}, "data_gb", 2_147_483_647),
         ({"intro_price": "1", "intro_months": "3"}, "intro_months", 3),
-        ({"currency": "EUR"}, "currency", "EUR"),
     ],
 )
 def test_a_changed_row_updates_its_offer(csv_of, change, field, value):
@@ -77,6 +76,13 @@ def test_a_changed_row_updates_its_offer(csv_of, change, field, value):
 
     assert outcomes(csv_of(SIM_ROW | change)) == ["updated"]
     assert Offer.objects.values_list(field, flat=True).get() == value
+
+
+def test_an_offer_never_changes_its_currency(csv_of):
+    outcomes(csv_of(SIM_ROW))
+
+    assert outcomes(csv_of(SIM_ROW | {"currency": "EUR"})) == ["refused"]
+    assert Offer.objects.get().currency == "GBP"
 
 
 def test_new_terms_supersede_the_old_ones_which_stay(csv_of):

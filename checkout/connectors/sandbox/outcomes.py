@@ -19,6 +19,10 @@ _YEAR_2100 = 4_102_444_800
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
+# What a paid page and a captured payment call themselves.
+_COMPLETE = frozenset({"complete", "succeeded"})
+
+
 def parse(body: bytes) -> VerifiedEvent:
     """An authentic body as an event. Raises MalformedEvent unless it is one, with an object in it."""
     try:
@@ -62,7 +66,7 @@ def read(event: VerifiedEvent) -> list[OutcomeEvent]:
             money=money,
             metadata=_metadata(subject),
             status=_text(subject, "status"),
-            is_complete=outcome == OutcomeType.PAYMENT_SUCCEEDED,
+            is_complete=outcome == OutcomeType.PAYMENT_SUCCEEDED and _text(subject, "status") in _COMPLETE,
         )
     ]
 

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from ledger import verify
-from ledger.models import Conversion, Entry
+from ledger.models import Conversion, Entry, Evidence
 from ledger.verify import Finding
 from rako.core.progress import progress
 
@@ -28,7 +28,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             counts = {"entries": Entry.objects.count(), "conversions": Conversion.objects.count()}
-            findings = [*verify.verify_guards(), *self._walk(sum(counts.values()))]
+            findings = [*verify.verify_guards(), *self._walk(sum(counts.values()) + Evidence.objects.count())]
         except DatabaseError as error:
             raise CommandError(f"could not finish: {error}") from None
         if options["json"]:
@@ -40,7 +40,7 @@ class Command(BaseCommand):
             raise SystemExit(3)
 
     def _walk(self, total: int) -> Iterator[Finding]:
-        steps = chain(verify.verify_entries(), verify.verify_conversions())
+        steps = chain(verify.verify_entries(), verify.verify_conversions(), verify.verify_evidence())
         for _, findings in progress(steps, total=total, label="ledger"):
             yield from findings
 

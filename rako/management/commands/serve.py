@@ -1,6 +1,7 @@
 """manage.py serve"""
 
 import contextlib
+import os
 import signal
 import time
 from argparse import ArgumentParser
@@ -26,10 +27,11 @@ class Command(BaseCommand):
         refuse_unsafe_start()
         prepare()
         signal.signal(signal.SIGTERM, _interrupt)
-        base_url: Any = {} if settings.RAKO_MODE == "sandbox" else {"RAKO_BASE_URL": settings.RAKO_BASE_URL}
+        # What the operator configured stays; otherwise links lead to the port that is served.
+        public = settings.RAKO_MODE == "live" or "RAKO_BASE_URL" in os.environ
         with contextlib.suppress(KeyboardInterrupt):
             try:
-                with serving(options["port"], workers=options["workers"], **base_url) as server:
+                with serving(options["port"], workers=options["workers"], public=public) as server:
                     self._announce(server)
                     while (ended := server.ended()) is None:
                         time.sleep(0.5)
