@@ -103,7 +103,7 @@ SCENARIOS = [
 
 def cost_of(request: Request) -> Cost:
     """Count the statements of a request by sending it in-process; the second one, when caches are warm."""
-    client = Client()
+    client = Client(SERVER_NAME="127.0.0.1")
     with CaptureQueriesContext(connection) as captured:
         response = client.generic(
             request["method"],

@@ -107,7 +107,8 @@ def _conditions(query: OfferQuery) -> dict[str, tuple[Any, ...]]:
     if query.max_price is not None:
         wanted["offer.price_minor <= %s"] = (query.max_price,)
     if query.data_gb_min is not None:
-        wanted["offer.data_gb >= %s"] = (query.data_gb_min,)
+        # Only SIMs have data, and said so the index of their vertical serves.
+        wanted["offer.data_gb >= %s AND offer.vertical = 'sim'"] = (query.data_gb_min,)
     if query.contract_months is not None:
         wanted["offer.contract_months = %s"] = (query.contract_months,)
     if query.after is not None:

@@ -75,10 +75,7 @@ def test_an_untouched_ledger_is_sound(guards_as_in_production, capsys):
         ("UPDATE ledger_conversion SET attribution_path = 'influence'", "conversion"),
         ("UPDATE ledger_conversion SET code_sha256 = repeat('0', 64)", "conversion"),
         ("DELETE FROM ledger_entry WHERE stream_seq = 2", "evidence"),
-        (
-            "CREATE OR REPLACE FUNCTION rako_refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'",
-            "guard",
-        ),
+        (f"CREATE OR REPLACE {HARMLESS}", "guard"),
         ("DELETE FROM ledger_entry", "conversion"),
         ("ALTER TABLE ledger_evidence DISABLE TRIGGER ledger_evidence_no_change", "guard"),
         ("CREATE RULE swallow AS ON INSERT TO ledger_entry DO INSTEAD NOTHING", "guard"),
