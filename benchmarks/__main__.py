@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -10,14 +11,16 @@ from typing import Any
 import django
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.settings"
-django.setup()
+django.setup()  # its settings name the database's folder
 
+from django.conf import settings  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 
 from benchmarks import ceiling, scenarios  # noqa: E402
 from benchmarks.models import Row  # noqa: E402
 from benchmarks.registry import grow_registry  # noqa: E402
+from rako.core.embedded_postgres import stop_if_unused  # noqa: E402
 from rako.serving import Server, serving  # noqa: E402
 
 CONNECTIONS = 8
@@ -42,17 +45,16 @@ def main() -> None:
 
 
 def prepare() -> None:
-    """A migrated database with the demo registry and the ceiling's rows."""
+    """A new database with the demo registry and the ceiling's rows."""
+    if not stop_if_unused(settings.RAKO_DATA_DIR):
+        sys.exit("another benchmark is running")
+    shutil.rmtree(settings.RAKO_DATA_DIR, ignore_errors=True)
     call_command("migrate", verbosity=0, run_syncdb=True)
     call_command("load_demo", verbosity=0, stdout=open(os.devnull, "w"))  # noqa: SIM115
-    if Row.objects.count() < ceiling.ROWS:
-        Row.objects.all().delete()
-        Row.objects.bulk_create([Row(pk=number, text="x" * 300) for number in range(1, ceiling.ROWS + 1)])
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT setval(pg_get_serial_sequence('benchmarks_row', 'id'), (SELECT max(id) FROM benchmarks_row))"
-            )
-            cursor.execute("ANALYZE")
+    Row.objects.bulk_create([Row(pk=number, text="x" * 300) for number in range(1, ceiling.ROWS + 1)])
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT setval(pg_get_serial_sequence('benchmarks_row', 'id'), max(id)) FROM benchmarks_row")
+        cursor.execute("ANALYZE")
 
 
 def measure(scenario: scenarios.Scenario, product: Server, bare: Server) -> None:

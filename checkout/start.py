@@ -70,10 +70,12 @@ def start_checkout(
 
 def find_recommendation(recommendation_id: str, **owner: Any) -> Recommendation:
     """A recommendation with all that a checkout needs of it. Raises RecommendationNotFound."""
-    rows = Recommendation.objects.select_related("session", "offer__merchant", "agent")
+    rows = Recommendation.objects.select_related("offer__merchant")
     found = rows.filter(pk=recommendation_id, **owner).first() if is_id(recommendation_id) else None
     if found is None:
         raise RecommendationNotFound()
+    if "session" in owner:  # loaded already
+        found.session = owner["session"]
     return found
 
 
@@ -135,10 +137,8 @@ def claim(
 
 def _live_checkout(session_id: str) -> Checkout | None:
     states = [*Checkout.LIVE, State.SUCCEEDED]
-    rows = Checkout.objects.filter(session=session_id, state__in=states).select_related(
-        "connection", "merchant", "recommendation__offer", "session"
-    )
-    # A success, if there is one, decides.
+    # A success, if there is one, decides. What belongs to the row is loaded when it is asked for: mostly there is none.
+    rows = Checkout.objects.filter(session=session_id, state__in=states)
     return max(rows, key=lambda row: row.state == State.SUCCEEDED, default=None)
 
 
