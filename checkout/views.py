@@ -12,7 +12,7 @@ from checkout import inbox, wire
 from checkout.models import Checkout
 from checkout.outcomes import Result
 from checkout.purchase import purchase
-from checkout.start import start_checkout
+from checkout.start import item_name, start_checkout
 from rako.core.api_views import AgentView, KeyedRequest, PublicView
 from rako.core.errors import NotFound, error_reply, only
 from rako.core.ids import is_id
@@ -82,7 +82,8 @@ def returned(request: HttpRequest, transaction_id: str, outcome: str) -> HttpRes
     checkout = rows.filter(pk=transaction_id).first() if is_id(transaction_id) else None
     if checkout is None:
         return error_reply(NotFound())
-    context = {"checkout": checkout, "offer": checkout.recommendation.offer, "cancelled": outcome == "cancelled"}
+    item = item_name(checkout.recommendation)
+    context = {"checkout": checkout, "item": item, "cancelled": outcome == "cancelled"}
     response = render(request, "checkout/returned.html", context)
     response["Cache-Control"] = "no-store"
     return response

@@ -136,6 +136,11 @@ REST_FRAMEWORK = {
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "Rako: Agent Attribution Protocol v1",
+    "DESCRIPTION": (
+        "Agents search signed offers, record a recommendation and hand the buyer to the merchant's own payment page; "
+        "the ledger records the conversion when the payment proves it. In the sandbox, authorize with `aap_demo_key` "
+        "(agent) or `aap_demo_merchant_key`."
+    ),
     "VERSION": RAKO_VERSION,
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
