@@ -1,6 +1,8 @@
 """Hosted payment pages: made once per attempt, paid once or expired. Each public function is one transaction."""
 
-from django.db import transaction
+import contextlib
+
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from checkout.connectors.base import CheckoutRequest
@@ -13,7 +15,6 @@ BATCH = 100
 _SHARED = ("account", "amount_minor", "currency", "merchant_name", "item_name", "metadata")
 
 
-@transaction.atomic
 def create_page(account: Account, request: CheckoutRequest) -> PaymentPage:
     """Open a page; the same attempt again returns the same page as it stands now.
 
@@ -22,10 +23,7 @@ def create_page(account: Account, request: CheckoutRequest) -> PaymentPage:
     intake.check_sale(request)
     intake.check_address(request.success_url, "success_url")
     intake.check_address(request.cancel_url, "cancel_url")
-    page, is_new = _page_of(account, request)
-    if is_new and page.expires_at <= timezone.now():
-        raise intake.refusal("expires_at has passed")
-    return page
+    return _page_of(account, request)
 
 
 @transaction.atomic
@@ -80,7 +78,7 @@ def _expire(page: PaymentPage) -> None:
         payments.cancel(payment)
 
 
-def _page_of(account: Account, request: CheckoutRequest) -> tuple[PaymentPage, bool]:
+def _page_of(account: Account, request: CheckoutRequest) -> PaymentPage:
     content = {
         "amount_minor": request.money.amount_minor,
         "currency": request.money.currency,
@@ -91,11 +89,16 @@ def _page_of(account: Account, request: CheckoutRequest) -> tuple[PaymentPage, b
         "metadata": dict(request.metadata),
     }
     digest = intake.digest(content | {"expires_at": int(request.expires_at.timestamp())})
-    page, is_new = PaymentPage.objects.get_or_create(
-        account=account,
-        idempotency_key=request.attempt_id,
-        defaults=content | {"request_digest": digest, "expires_at": request.expires_at},
-    )
+    attempt = {"account": account, "idempotency_key": request.attempt_id}
+    if request.expires_at > timezone.now():
+        # Insert rather than ask first: an attempt is nearly always new.
+        with contextlib.suppress(IntegrityError), transaction.atomic():
+            return PaymentPage.objects.create(
+                **attempt, **content, request_digest=digest, expires_at=request.expires_at
+            )
+    page = PaymentPage.objects.select_related("account").filter(**attempt).first()
+    if page is None:
+        raise intake.refusal("expires_at has passed")
     if page.request_digest != digest:
         raise intake.refusal("the attempt id was used for another page")
-    return page, is_new
+    return page
