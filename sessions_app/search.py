@@ -21,7 +21,7 @@ WINDOW = timedelta(hours=24)
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
 _LONGEST_TEXT = 100
-_MOST_PROVIDERS = 1000  # more names than that share a part only if it says nothing
+_MANY_PROVIDERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +75,12 @@ def search_offers(query: OfferQuery) -> Page:
     if not _can_match(query):
         return Page([], None)
     wanted = _conditions(query)
-    values = [value for values in wanted.values() for value in values]
     providers = None if query.provider is None else _providers_with(query.provider)
+    if providers is not None and len(providers) > _MANY_PROVIDERS:
+        # A part that very many names have is found soon on the way through the offers.
+        wanted["position(upper(%s) in upper(offer.provider)) > 0"] = (query.provider,)
+        providers = None
+    values = [value for values in wanted.values() for value in values]
     found = list_offers(list(wanted), values, query.limit + 1, providers=providers)
     page = found[: query.limit]
     return Page(page, _write_cursor(page[-1]) if len(found) > query.limit else None)
@@ -117,8 +121,8 @@ def _conditions(query: OfferQuery) -> dict[str, tuple[Any, ...]]:
 
 
 def _providers_with(part: str) -> list[str]:
-    """The provider names that have the part, in any case: looked up among the names, not in every offer."""
-    return list(Provider.objects.filter(name__icontains=part).values_list("name", flat=True)[:_MOST_PROVIDERS])
+    """The provider names that have the part, in any case; one more than `_MANY_PROVIDERS` at most."""
+    return list(Provider.objects.filter(name__icontains=part).values_list("name", flat=True)[: _MANY_PROVIDERS + 1])
 
 
 def _text(given: Mapping[str, str], name: str) -> str | None:

@@ -5,7 +5,7 @@ import pytest
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from merchants.models import CommissionTerms, Offer
+from merchants.models import CommissionTerms, Offer, Provider
 from sessions_app import search
 from sessions_app.models import Session
 from sessions_app.wire import OfferReply, SearchReply
@@ -271,3 +271,12 @@ def test_searching_needs_an_agents_key(as_stranger, as_merchant):
 
 def test_an_empty_query_asks_for_everything():
     assert search.parse_query({}) == search.OfferQuery()
+
+
+def test_a_part_that_very_many_names_have_leaves_no_offer_out(as_agent):
+    Provider.objects.bulk_create([Provider(name=f"Brand {number}") for number in range(300)])
+    offer = OfferFactory(provider="Zed bRaNd", name="SIM")
+
+    reply = as_agent.get("/v1/offers", provider="BRAND").json()
+
+    assert [found["id"] for found in reply["offers"]] == [offer.pk]
