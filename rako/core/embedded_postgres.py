@@ -12,7 +12,9 @@ import shutil
 import signal
 import socket
 import stat
+import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +48,7 @@ SETTINGS = (
     "log_min_messages=log log_checkpoints=off"
 )
 CREATION = f"CREATE DATABASE {DATABASE}\n"
+DEATH_SECONDS = 2  # for a killed process to let go of its files
 ORPHAN_RETRIES = 25  # 5 s for the sessions of a killed server to notice and end
 # Prints the server's pid and leaves it to init: as our own child it would be a zombie once it ends.
 DETACH = '"$@" >&2 & echo $!'
@@ -118,7 +121,18 @@ def _register(cluster: Path) -> None:
     if not _registered(cluster):
         if cluster in _users:
             os.close(_users.pop(cluster))
+        _leave_when_terminated()
         _users[cluster] = _locked(cluster.parent / "users.lock", fcntl.LOCK_SH)
+
+
+def _leave_when_terminated() -> None:
+    """Have SIGTERM end this process by way of `_leave_all`, until it installs a handler of its own.
+
+    By default a signal ends Python without a word: the last user would leave the server running if it were told to
+    stop while it was still starting.
+    """
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
 @atexit.register
@@ -134,9 +148,24 @@ def _leave(cluster: Path) -> None:
     found = servers_of(cluster)
     if not cluster.exists():
         programs.end(found, cluster, signal.SIGQUIT)
+    deadline = time.monotonic() + DEATH_SECONDS
     with _startup_lock(cluster):
         os.close(_users.pop(cluster))  # not unlocked: a forked process with a copy of it remains a user
-        _stop_unused(cluster)
+        is_done = _stop_unused(cluster)
+    # A parent that is just being killed lets go of its lock a little after we hear of its death.
+    while not is_done and time.monotonic() < deadline and _parent_is_dead():
+        time.sleep(0.05)
+        with _startup_lock(cluster):
+            is_done = _stop_unused(cluster)
+
+
+def _parent_is_dead() -> bool:
+    """Whether the process that started us has died or is about to: it has given up its memory, or we were adopted."""
+    parent = os.getppid()
+    try:
+        return parent == 1 or not Path(f"/proc/{parent}/cmdline").read_bytes()
+    except OSError:  # gone since we asked, or a system without /proc, which does not tell us of its death either
+        return Path("/proc/self").exists()
 
 
 def _stop_unused(cluster: Path) -> bool:

@@ -190,6 +190,18 @@ def test_a_killed_user_leaves_a_server_that_the_next_one_uses_and_stops(warm: Pa
     assert has_ended(pid)
 
 
+def test_a_user_that_is_told_to_stop_while_it_is_busy_stops_its_server(warm: Path) -> None:
+    user = process(warm, USE + "time.sleep(60)")
+    assert user.stdout is not None
+    user.stdout.readline()
+
+    user.terminate()
+    user.communicate(timeout=30)
+
+    assert user.returncode == 128 + signal.SIGTERM
+    assert until(lambda: not servers_of(warm.resolve() / "postgres"))
+
+
 def test_a_server_without_users_can_be_stopped_and_one_with_users_cannot(warm: Path) -> None:
     with using(warm) as user:
         assert run(warm, "print(stop_if_unused(folder), query('select 42'))") == "False 42"

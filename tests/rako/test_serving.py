@@ -91,7 +91,7 @@ def test_the_demo_walks_the_whole_job_and_leaves_no_process(start, folder):
     assert code == 0, printed
     assert "ledger sound" in printed
     assert "stands." in printed
-    assert until(lambda: not processes_of(folder)), processes_of(folder)
+    assert until(lambda: not processes_of(folder)), [command_of(pid) for pid in processes_of(folder)]
 
 
 def test_a_killed_demo_takes_its_children_along_and_the_next_one_works(start, folder):
@@ -103,7 +103,7 @@ def test_a_killed_demo_takes_its_children_along_and_the_next_one_works(start, fo
     demo.wait()
 
     assert len(children) >= 3
-    assert until(lambda: not processes_of(folder)), processes_of(folder)
+    assert until(lambda: not processes_of(folder)), [command_of(pid) for pid in processes_of(folder)]
     assert walked(start)[0] == 0
 
 
@@ -141,7 +141,7 @@ def test_serve_ends_when_its_web_server_is_killed_and_leaves_no_orphan(start, fo
     os.kill(web, signal.SIGKILL)
 
     assert serve.wait(PATIENCE_SECONDS) == 1
-    assert until(lambda: not processes_of(folder)), processes_of(folder)
+    assert until(lambda: not processes_of(folder)), [command_of(pid) for pid in processes_of(folder)]
 
 
 def test_serve_refuses_a_port_that_is_taken(start):
