@@ -13,10 +13,9 @@ from checkout.connectors.base import MalformedEvent
 from checkout.connectors.registry import connector_for, is_known
 from checkout.models import WebhookReceipt
 from checkout.outcomes import Result, apply_outcome
-from ledger import entries
-from ledger.models import Entry
 from merchants.models import Connection
 from rako.core.errors import NotFound
+from rako.core.facts import Fact, state
 from rako.core.ids import is_id
 
 log = logging.getLogger("rako.webhooks")
@@ -106,17 +105,19 @@ def _carry_out(receipt: WebhookReceipt) -> Result:
 
 def _refuse(receipt: WebhookReceipt, result: Result) -> Result:
     """A refusal is a fact too: it enters the ledger, once for each reason."""
-    key = f"payment.{result.status}:{receipt.pk}:{result.failed_check}"
-    if not Entry.objects.filter(idempotency_key=key).exists():
-        facts = {
-            "merchant_id": receipt.connection.merchant_id,
-            "failed_check": result.failed_check,
-            "reason": result.reason,
-            "evidence": {"source": "psp_event", "reference": receipt.event_id, "sha256": receipt.sha256},
-        }
-        entries.append(
-            receipt.pk, f"payment.{result.status}", facts, occurred_at=receipt.received_at, idempotency_key=key
+    kind = f"payment.{result.status}"
+    state(
+        Fact(
+            stream_id=receipt.pk,
+            kind=kind,
+            facts={"failed_check": result.failed_check, "merchant_id": receipt.connection.merchant_id},
+            for_merchant={"event_id": receipt.event_id, "reason": result.reason},
+            evidence_sha256=receipt.sha256,
+            occurred_at=receipt.received_at,
+            idempotency_key=f"{kind}:{receipt.pk}:{result.failed_check}",
+            merchant_id=receipt.connection.merchant_id,
         )
+    )
     return result
 
 

@@ -86,7 +86,7 @@ def check_sellable(recommendation: Recommendation) -> Connection | None:
     """
     if not recommendation.offer.is_available:
         raise OfferUnavailable()
-    if recommendation.session.status == Session.Status.CONVERTED:
+    if recommendation.session.is_converted:
         raise SessionConverted()
     if settings.RAKO_CHECKOUT_BACKEND == "direct":
         if not recommendation.offer.merchant.serves(recommendation.offer.url):

@@ -1,5 +1,6 @@
 """Records conversions: the one way in for every proof of a sale, whoever brings it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -7,14 +8,18 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from ledger import commission, entries
+from ledger import commission
+from ledger.accounts import Split, accrued, difference
 from ledger.evidence import SaleEvidence
-from ledger.models import Conversion, Evidence
+from ledger.lifecycle import claim_waiting, hold_references, parties_of
+from ledger.models import Conversion, Evidence, Status
 from ledger.models.conversion import Level
 from merchants.verticals import VERTICALS
-from rako.core.aap_code import Code, decode
+from rako.core.aap_code import decode
 from rako.core.errors import Conflict
+from rako.core.facts import Fact, Posting, state
 from rako.core.money import Money
+from rako.core.wire import instant
 from sessions_app.models import Recommendation, Session
 
 
@@ -52,6 +57,9 @@ def record_conversion(recommendation: Recommendation, evidence: SaleEvidence) ->
 
 
 def _record(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
+    # What happened to this sale may be told at the same time: it finds the sale, or the sale finds it.
+    merchant_id = recommendation.offer.merchant_id
+    hold_references(merchant_id, evidence.reference, evidence.order_reference)
     # One at a time for a session: whoever waits here sees all that the one before wrote. (NO KEY: rows that only
     # refer to the session are not held up.)
     Session.objects.select_for_update(no_key=True).get(pk=recommendation.session_id)
@@ -61,13 +69,17 @@ def _record(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
             raise OrderAttributed()
         return Recorded(known.conversion)
     existing = Conversion.objects.filter(session=recommendation.session_id).first()
-    if existing is not None:
-        return _attach(existing, recommendation, evidence)
-    if Conversion.objects.filter(
-        merchant=recommendation.offer.merchant_id, order_reference=evidence.order_reference
-    ).exists():
+    if (
+        existing is None
+        and Conversion.objects.filter(merchant=merchant_id, order_reference=evidence.order_reference).exists()
+    ):
         raise OrderAttributed()
-    return Recorded(_make(recommendation, evidence), made=True)
+    if existing is None:
+        recorded = Recorded(_make(recommendation, evidence), made=True)
+    else:
+        recorded = _attach(existing, recommendation, evidence)
+    claim_waiting(recorded.conversion, [evidence.reference, evidence.order_reference])
+    return recorded
 
 
 def _known(recommendation: Recommendation, evidence: SaleEvidence) -> Evidence | None:
@@ -90,7 +102,9 @@ def _make(recommendation: Recommendation, evidence: SaleEvidence) -> Conversion:
         fee_rate=offer.merchant.network_fee_rate,
     )
     rules = VERTICALS[offer.vertical]
+    ends_at = _validation_end(rules.validation_starts, rules.validation_days, evidence)
     conversion = Conversion.objects.create(
+        status=Status.MATCHED if ends_at is None else Status.PENDING_VALIDATION,
         attribution_path=evidence.path,
         verification_level=evidence.level,
         session=recommendation.session,
@@ -107,22 +121,22 @@ def _make(recommendation: Recommendation, evidence: SaleEvidence) -> Conversion:
         commission_minor=earned.amount,
         network_fee_minor=earned.fee,
         builder_payout_minor=earned.payout,
+        network_fee_rate=offer.merchant.network_fee_rate,
         validation_days=rules.validation_days,
         converted_at=evidence.occurred_at,
         recorded_at=timezone.now(),
-        validation_ends_at=_validation_end(rules.validation_starts, rules.validation_days, evidence),
-    )
-    _store_evidence(conversion, evidence)
-    facts = _facts(conversion, evidence) | _commission_facts(conversion, earned, code, offer.merchant.network_fee_rate)
-    entries.append(
-        conversion.pk,
-        "conversion.recorded",
-        facts,
-        occurred_at=evidence.occurred_at,
-        idempotency_key=f"conversion:{conversion.session_id}",
-        is_new_stream=True,
+        first_validation_ends_at=ends_at,
+        validation_ends_at=ends_at,
     )
     Session.objects.filter(pk=conversion.session_id).update(status=Session.Status.CONVERTED)
+    _state(
+        conversion,
+        evidence,
+        "conversion.recorded",
+        key=f"conversion:{conversion.session_id}",
+        facts=_commission_facts(conversion, earned),
+        postings=difference({}, accrued(Split(earned.amount, earned.fee, earned.payout)), parties_of(conversion)),
+    )
     return conversion
 
 
@@ -133,25 +147,41 @@ def _attach(conversion: Conversion, recommendation: Recommendation, evidence: Sa
     """
     if conversion.recommendation_id != recommendation.pk or conversion.evidence.filter(source=evidence.source).exists():
         raise SessionConverted()
-    _store_evidence(conversion, evidence)
     recorded = Money(conversion.transaction_value_minor, conversion.currency)
     agrees = evidence.money == recorded
     # The payment itself outranks the merchant's word, but it certifies only what it agrees with.
     if agrees and evidence.level == Level.ORCHESTRATED:
         Conversion.objects.filter(pk=conversion.pk).update(verification_level=evidence.level)
         conversion.verification_level = evidence.level
-    entries.append(
-        conversion.pk,
-        "evidence.attached" if agrees else "evidence.contradicts",
-        _facts(conversion, evidence),
-        occurred_at=evidence.occurred_at,
-        idempotency_key=f"evidence:{conversion.merchant_id}:{evidence.source}:{evidence.sha256}",
-    )
+    key = f"evidence:{conversion.merchant_id}:{evidence.source}:{evidence.sha256}"
+    _state(conversion, evidence, "evidence.attached" if agrees else "evidence.contradicts", key=key)
     return Recorded(conversion, attached=True)
 
 
-def _store_evidence(conversion: Conversion, evidence: SaleEvidence) -> None:
-    Evidence.objects.create(
+def _state(
+    conversion: Conversion,
+    evidence: SaleEvidence,
+    kind: str,
+    *,
+    key: str,
+    facts: dict[str, Any] | None = None,
+    postings: Sequence[Posting] = (),
+) -> None:
+    """Store a piece of evidence and the entry that tells of it, in one round trip."""
+    fact = Fact(
+        stream_id=conversion.pk,
+        kind=kind,
+        facts=_facts(conversion, evidence) | (facts or {}),
+        for_merchant={"order_reference": evidence.order_reference, "reference": evidence.reference},
+        for_agent={"agent_id": conversion.agent_id, "builder_id": conversion.builder_id},
+        evidence_sha256=evidence.sha256,
+        postings=postings,
+        occurred_at=evidence.occurred_at,
+        idempotency_key=key,
+        merchant_id=conversion.merchant_id,
+        agent_id=conversion.agent_id,
+    )
+    row = Evidence(
         conversion=conversion,
         merchant_id=conversion.merchant_id,
         source=evidence.source,
@@ -164,6 +194,7 @@ def _store_evidence(conversion: Conversion, evidence: SaleEvidence) -> None:
         sha256=evidence.sha256,
         details=evidence.details,
     )
+    state(fact, along_with=row)
 
 
 def _validation_end(starts: str, days: int, evidence: SaleEvidence) -> datetime | None:
@@ -178,12 +209,10 @@ def _validation_end(starts: str, days: int, evidence: SaleEvidence) -> datetime 
 def _facts(conversion: Conversion, evidence: SaleEvidence) -> dict[str, Any]:
     return {
         "conversion_id": conversion.pk,
-        "status": conversion.status,
-        "verification_level": conversion.verification_level,
+        "status": str(conversion.status),
+        "verification_level": str(conversion.verification_level),
         "session_id": conversion.session_id,
         "recommendation_id": conversion.recommendation_id,
-        "agent_id": conversion.agent_id,
-        "builder_id": conversion.builder_id,
         "merchant_id": conversion.merchant_id,
         "offer_id": conversion.offer_id,
         "transaction_value_minor": evidence.money.amount_minor,
@@ -191,27 +220,25 @@ def _facts(conversion: Conversion, evidence: SaleEvidence) -> dict[str, Any]:
         "evidence": {
             "source": str(evidence.source),
             "level": str(evidence.level),
-            "reference": evidence.reference,
-            "received_at": evidence.received_at.astimezone(UTC).isoformat(),
+            "received_at": instant(evidence.received_at),
             "sha256": evidence.sha256,
         },
     }
 
 
-def _commission_facts(
-    conversion: Conversion, earned: commission.Commission, code: Code, fee_rate: Any
-) -> dict[str, Any]:
+def _commission_facts(conversion: Conversion, earned: commission.Commission) -> dict[str, Any]:
+    ends_at = conversion.validation_ends_at
     return {
         "attribution_path": str(conversion.attribution_path),
-        "code_sha256": code.sha256,
-        "order_reference": conversion.order_reference,
+        "code_sha256": conversion.code_sha256,
         "validation_days": conversion.validation_days,
+        "validation_ends_at": None if ends_at is None else instant(ends_at),
         "commission": {
             "type": earned.type,
             "gross_minor": earned.gross,
             "path_multiplier": str(earned.multiplier),
             "amount_minor": earned.amount,
-            "fee_rate": str(fee_rate),
+            "fee_rate": str(conversion.network_fee_rate),
             "fee_minor": earned.fee,
             "payout_minor": earned.payout,
         },

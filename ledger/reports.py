@@ -18,7 +18,7 @@ from rako.core.errors import BadRequest, Conflict
 from rako.core.ids import is_id
 from rako.core.money import Money, from_wire
 from rako.core.wire import instant
-from sessions_app.models import Recommendation, Session
+from sessions_app.models import Recommendation
 from sessions_app.recommend import RecommendationNotFound, SessionExpired, SessionNotFound
 
 # Clocks differ: a sale may be dated this far ahead of ours.
@@ -135,7 +135,7 @@ def _check_window(
     if occurred_at < recommendation.created_at - CLOCK_SKEW:
         raise BadRequest("occurredAt lies before the recommendation", code="invalid_field")
     # A report that only confirms what is recorded may come, undated, long after.
-    converted = recommendation.session.status == Session.Status.CONVERTED
+    converted = recommendation.session.is_converted
     if occurred_at >= recommendation.session.expires_at and not converted:
         raise SessionExpired()
     if service_on is not None and not -ONE_DAY <= service_on - occurred_at.date() <= LONGEST_WAIT:

@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 from django.db import connection
 
-from ledger.entries import canonical
 from ledger.models import Conversion, Entry, Evidence
 from rako.core.aap_code import decode
 from rako.core.append_only import GUARDED_TABLES, REFUSAL_FUNCTION
+from rako.core.facts import canonical
 from rako.core.wire import instant
 
 _CHUNK = 2000

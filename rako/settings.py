@@ -4,7 +4,20 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from rako.core import embedded_postgres
-from rako.core.env import base_url, database, folder, load_env_file, one_of, percent, setting, text, whole_number, words
+from rako.core.env import (
+    base_url,
+    database,
+    folder,
+    load_env_file,
+    log_origin,
+    one_of,
+    percent,
+    setting,
+    text,
+    whole_number,
+    witnesses,
+    words,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 load_env_file(BASE_DIR / ".env")
@@ -30,6 +43,11 @@ RAKO_AMOUNT_TOLERANCES = {
     "flights": setting("RAKO_AMOUNT_TOLERANCE_FLIGHTS", percent, "0"),
     "hotels": setting("RAKO_AMOUNT_TOLERANCE_HOTELS", percent, "0"),
 }
+# The transparency log: its name, its signer's own folder (best on another disk), who watches it, who keeps copies.
+RAKO_LEDGER_ORIGIN = setting("RAKO_LEDGER_ORIGIN", log_origin, "rako.sh/ledger")
+RAKO_SIGNER_DIR = (BASE_DIR / setting("RAKO_SIGNER_DIR", folder, str(RAKO_DATA_DIR / "signer"))).resolve()
+RAKO_WITNESSES = setting("RAKO_WITNESSES", witnesses, "")
+RAKO_CHECKPOINT_EXPORT = setting("RAKO_CHECKPOINT_EXPORT", str, "")
 RAKO_MAX_BODY_BYTES = setting("RAKO_MAX_BODY_BYTES", whole_number(1024, 16_777_216), "262144")
 RAKO_SANDBOX_DELAY_SECONDS = setting("RAKO_SANDBOX_DELAY_SECONDS", whole_number(0, 86_400), "10")
 

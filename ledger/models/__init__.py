@@ -1,6 +1,23 @@
-"""The authority: immutable entries, and the conversions and evidence they tell of."""
+"""The authority: immutable entries with their log, and the conversions, evidence and events they tell of."""
 
-from ledger.models.conversion import Conversion, Evidence
-from ledger.models.entry import Entry
+from ledger.models.conversion import Conversion, Event, Evidence, Status
+from ledger.models.entry import Account, Balance, Entry, Opening, Posting
+from ledger.models.log import Checkpoint, Cosignature, Head, Leaf, LogKey, Tile
 
-__all__ = ["Conversion", "Entry", "Evidence"]
+__all__ = [
+    "Account",
+    "Balance",
+    "Checkpoint",
+    "Conversion",
+    "Cosignature",
+    "Entry",
+    "Event",
+    "Evidence",
+    "Head",
+    "Leaf",
+    "LogKey",
+    "Opening",
+    "Posting",
+    "Status",
+    "Tile",
+]

@@ -29,6 +29,21 @@ class Level(models.TextChoices):
     RECONCILED = "reconciled"
 
 
+class Status(models.TextChoices):
+    """Where a sale stands (protocol, section 3). `lifecycle` derives it from facts and alone moves it."""
+
+    UNMATCHED = "unmatched"
+    MATCHED = "matched"
+    PENDING_VALIDATION = "pending_validation"
+    VALIDATED = "validated"
+    SETTLEMENT_PENDING = "settlement_pending"
+    SETTLED = "settled"
+    REJECTED = "rejected"
+    DISPUTED = "disputed"
+    RESOLVED = "resolved"
+    CLAWED_BACK = "clawed_back"
+
+
 class Conversion(models.Model):
     """A sale credited to one recommendation, with the commission it earns.
 
@@ -36,11 +51,10 @@ class Conversion(models.Model):
     each change is an entry of the conversion's stream.
     """
 
-    class Status(models.TextChoices):
-        PENDING_VALIDATION = "pending_validation"
+    Status = Status
 
     id = UlidField(primary_key=True)
-    status = models.CharField(max_length=20, choices=Status, default=Status.PENDING_VALIDATION)
+    status = models.CharField(max_length=20, choices=Status, default=Status.MATCHED)
     attribution_path = models.CharField(max_length=12, choices=Path)
     verification_level = models.CharField(max_length=20, choices=Level)
     session = models.ForeignKey(Session, models.PROTECT, related_name="conversions")
@@ -57,9 +71,12 @@ class Conversion(models.Model):
     commission_minor = models.BigIntegerField(help_text="After the path's multiplier.")
     network_fee_minor = models.BigIntegerField()
     builder_payout_minor = models.BigIntegerField()
+    network_fee_rate = models.DecimalField(max_digits=5, decimal_places=4, help_text="0.2 is 20 %.")
     validation_days = models.PositiveSmallIntegerField()
     converted_at = models.DateTimeField()
     recorded_at = models.DateTimeField(default=timezone.now)
+    # As far as the sale itself tells; a later event may start validation.
+    first_validation_ends_at = models.DateTimeField(null=True, blank=True)
     validation_ends_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -80,7 +97,11 @@ class Conversion(models.Model):
                 name="conversion_amounts_are_not_negative",
             ),
             models.CheckConstraint(condition=Q(currency__in=list(EXPONENTS)), name="conversion_currency_is_known"),
-            models.CheckConstraint(condition=Q(status__in=["pending_validation"]), name="conversion_status_is_known"),
+            # A sale without a recommendation has no row: `unmatched` is for evidence alone.
+            models.CheckConstraint(
+                condition=Q(status__in=[value for value in Status.values if value != Status.UNMATCHED]),
+                name="conversion_status_is_known",
+            ),
         ]
         indexes = [
             # Each side pages through its own conversions, newest first.
@@ -123,3 +144,56 @@ class Evidence(AppendOnlyModel):
 
     def __str__(self) -> str:
         return f"{self.source} {self.reference}"
+
+
+class Event(AppendOnlyModel):
+    """Something that happened to a sale after it: a refund, a dispute, the end of its validation …
+
+    An event may come before the sale it belongs to is recorded: then it waits without a conversion, which PostgreSQL
+    lets be set once.
+    """
+
+    class Kind(models.TextChoices):
+        VALIDATION_STARTED = "validation_started"
+        VALIDATED = "validated"
+        REFUNDED = "refunded"
+        REFUND_FAILED = "refund_failed"
+        CANCELLED = "cancelled"
+        DISPUTE_OPENED = "dispute_opened"
+        DISPUTE_WON = "dispute_won"
+        DISPUTE_LOST = "dispute_lost"
+        FRAUD_FOUND = "fraud_found"
+        SETTLEMENT_STARTED = "settlement_started"
+        SETTLED = "settled"
+
+    id = UlidField(primary_key=True)
+    conversion = models.ForeignKey(Conversion, models.PROTECT, null=True, related_name="events")
+    merchant = models.ForeignKey(Merchant, models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=20, choices=Kind)
+    sale_reference = models.CharField(
+        max_length=255, help_text="The payment's id at the PSP, or the merchant's order reference."
+    )
+    reference = models.CharField(max_length=255, help_text="What tells this event from others of its kind.")
+    amount_minor = models.BigIntegerField(null=True, help_text="What was refunded.")
+    reason = models.CharField(max_length=300, blank=True)
+    occurred_at = models.DateTimeField()
+    received_at = models.DateTimeField(default=timezone.now)
+    sha256 = models.CharField(max_length=64, blank=True, help_text="Hex digest of the bytes that told of it.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["merchant", "kind", "reference"], name="event_told_once"),
+            models.CheckConstraint(
+                condition=Q(amount_minor__isnull=True) | Q(amount_minor__gt=0, amount_minor__lte=MAX_MINOR),
+                name="event_amounts_are_positive",
+            ),
+        ]
+        # What waits for its sale: looked through whenever a sale is recorded.
+        indexes = [
+            models.Index(
+                fields=["merchant", "sale_reference"], condition=Q(conversion__isnull=True), name="event_waiting"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.reference}"

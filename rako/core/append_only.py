@@ -54,8 +54,17 @@ GUARDED_TABLES = frozenset(
         "sessions_app_recommendation",
         "sessions_app_click",
         "ledger_entry",
+        "ledger_posting",
+        "ledger_opening",
+        "ledger_leaf",
+        "ledger_tile",
+        "ledger_head",
+        "ledger_checkpoint",
+        "ledger_cosignature",
+        "ledger_logkey",
         "ledger_evidence",
         "ledger_conversion",
+        "ledger_event",
         "checkout_webhookreceipt",
         "checkout_pspobject",
     }
@@ -75,15 +84,17 @@ def refusal_function() -> migrations.RunSQL:
     return migrations.RunSQL(REFUSAL_FUNCTION, "DROP FUNCTION rako_refuse_change();")
 
 
-def guard_sql(table: str, columns: str = "") -> str:
+def guard_sql(table: str, columns: str = "", *, is_erasable: bool = False) -> str:
     """SQL that makes a table append-only or, with `columns` (comma-separated), only those columns immutable.
+
+    Rows of an erasable table may be deleted.
 
     ALWAYS: the triggers fire even under session_replication_role = replica. TRUNCATE has a trigger of its
     own, because the test suite's teardown truncates and switches just that one off.
     """
     update = f"UPDATE OF {columns}" if columns else "UPDATE"
     return f"""
-CREATE TRIGGER {table}_no_change BEFORE {update} OR DELETE ON {table}
+CREATE TRIGGER {table}_no_change BEFORE {update}{"" if is_erasable else " OR DELETE"} ON {table}
     FOR EACH ROW EXECUTE FUNCTION rako_refuse_change();
 CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table}
     FOR EACH STATEMENT EXECUTE FUNCTION rako_refuse_change();
@@ -92,7 +103,7 @@ ALTER TABLE {table} ENABLE ALWAYS TRIGGER {table}_no_truncate;
 """
 
 
-def guard(table: str, columns: str = "") -> migrations.RunSQL:
+def guard(table: str, columns: str = "", *, is_erasable: bool = False) -> migrations.RunSQL:
     """A migration operation that puts the guards of `guard_sql` on a table; it can be reversed."""
     undo = f"DROP TRIGGER {table}_no_change ON {table}; DROP TRIGGER {table}_no_truncate ON {table};"
-    return migrations.RunSQL(guard_sql(table, columns), undo)
+    return migrations.RunSQL(guard_sql(table, columns, is_erasable=is_erasable), undo)

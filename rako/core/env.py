@@ -10,8 +10,12 @@ from typing import Any, TypeVar
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from rako.core.tlog.notes import NoteError
+from rako.core.tlog.witness import Witness
+
 T = TypeVar("T")
 _LARGEST_PORT = 65_535
+_LOG_ORIGIN = re.compile(r"[A-Za-z0-9.-]+(?:/[A-Za-z0-9._-]+)*\Z")
 _BASE_URL = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(?::(?P<port>[0-9]{1,5}))?/?\Z")
 
 
@@ -84,6 +88,25 @@ def base_url(raw: str) -> str:
     if match is None or int(match["port"] or 0) > _LARGEST_PORT:
         raise ValueError("an address like https://rako.example is expected")
     return raw.rstrip("/")
+
+
+def log_origin(raw: str) -> str:
+    """The name of a transparency log: a host and path without a scheme, as it stands in its checkpoints."""
+    if not _LOG_ORIGIN.match(raw):
+        raise ValueError("a name like rako.example/ledger is expected")
+    return raw
+
+
+def witnesses(raw: str) -> list[Witness]:
+    """Witnesses as `<verifier key> <url>`, separated by commas."""
+    found = []
+    for word in words(raw):
+        vkey, _, url = word.partition(" ")
+        try:
+            found.append(Witness(vkey, base_url(url.strip())))
+        except NoteError as error:
+            raise ValueError(str(error)) from None
+    return found
 
 
 def database(raw: str) -> dict[str, Any]:

@@ -92,7 +92,7 @@ class Migration(migrations.Migration):
             name='Session',
             fields=[
                 ('id', rako.core.ids.UlidField(primary_key=True, serialize=False)),
-                ('status', models.CharField(choices=[('created', 'Created'), ('active', 'Active'), ('checkout', 'Checkout'), ('converted', 'Converted')], default='created', max_length=12)),
+                ('status', models.CharField(choices=[('created', 'Created'), ('active', 'Active'), ('checkout', 'Checkout'), ('converted', 'Converted'), ('validated', 'Validated'), ('settled', 'Settled'), ('cancelled', 'Cancelled'), ('clawed_back', 'Clawed Back'), ('disputed', 'Disputed'), ('resolved', 'Resolved')], default='created', max_length=12)),
                 ('query', models.JSONField(default=dict, editable=False)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('expires_at', models.DateTimeField(editable=False)),
@@ -118,6 +118,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='session',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['created', 'active', 'checkout', 'converted'])), name='session_status_is_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['created', 'active', 'checkout', 'converted', 'validated', 'settled', 'cancelled', 'clawed_back', 'disputed', 'resolved'])), name='session_status_is_known'),
         ),
     ]

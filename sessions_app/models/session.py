@@ -18,6 +18,16 @@ class Session(models.Model):
         ACTIVE = "active"
         CHECKOUT = "checkout"
         CONVERTED = "converted"
+        # What becomes of the conversion; an idle session whose window has closed is shown as `expired`.
+        VALIDATED = "validated"
+        SETTLED = "settled"
+        CANCELLED = "cancelled"
+        CLAWED_BACK = "clawed_back"
+        DISPUTED = "disputed"
+        RESOLVED = "resolved"
+
+    # Before a sale is proven.
+    IDLE = (Status.CREATED, Status.ACTIVE, Status.CHECKOUT)
 
     id = UlidField(primary_key=True)
     agent = models.ForeignKey(Agent, models.PROTECT, related_name="sessions")
@@ -30,7 +40,13 @@ class Session(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(expires_at__gt=models.F("created_at")), name="session_has_a_window"),
             models.CheckConstraint(
-                condition=Q(status__in=["created", "active", "checkout", "converted"]), name="session_status_is_known"
+                condition=Q(
+                    status__in=[
+                        *("created", "active", "checkout", "converted", "validated"),
+                        *("settled", "cancelled", "clawed_back", "disputed", "resolved"),
+                    ]
+                ),
+                name="session_status_is_known",
             ),
         ]
 
@@ -40,6 +56,11 @@ class Session(models.Model):
     @property
     def is_expired(self) -> bool:
         return self.expires_at <= timezone.now()
+
+    @property
+    def is_converted(self) -> bool:
+        """Whether a sale was proven, whatever became of it since."""
+        return self.status not in self.IDLE
 
 
 class Recommendation(AppendOnlyModel):

@@ -22,13 +22,16 @@ MALFORMED = {
     "RAKO_REQUIRE_AUTHORIZATION": "true",
     "RAKO_AMOUNT_TOLERANCE_FLIGHTS": "101",
     "RAKO_AMOUNT_TOLERANCE_HOTELS": "-1",
+    "RAKO_LEDGER_ORIGIN": "https://rako.example/ledger",
+    "RAKO_SIGNER_DIR": "",
+    "RAKO_WITNESSES": "witness.example+00000000+AAAA https://witness.example",
     "RAKO_MAX_BODY_BYTES": "1MB",
     "RAKO_SANDBOX_DELAY_SECONDS": "-1",
     "RAKO_DB_POOL_SIZE": "201",
     "RAKO_LOG_LEVEL": "LOUD",
     "DATABASE_URL": "postgres://rako@localhost:port/rako",
 }
-ANYTHING_GOES = {"RAKO_ALLOWED_HOSTS"}
+ANYTHING_GOES = {"RAKO_ALLOWED_HOSTS", "RAKO_CHECKPOINT_EXPORT"}
 
 
 def names_read():

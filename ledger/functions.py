@@ -1,0 +1,204 @@
+"""The ledger's functions and triggers in PostgreSQL: the only way in for entries, and what refuses the rest.
+
+Migrations install these texts and `verify_ledger` holds the database against them: change one only together with a
+new migration that replaces it.
+"""
+
+# One round trip appends a fact: it finds the end of the stream, writes the canonical body around the facts, chains and
+# stamps it, and stores postings and openings with it. SECURITY DEFINER: the application needs no right to write the
+# tables themselves. All values that enter the body unquoted by JSON are held to shapes that need no quoting.
+APPEND = r"""
+CREATE FUNCTION ledger_append(
+    p_entry_id text, p_stream_id text, p_kind text, p_facts text, p_nonce text, p_occurred_at timestamptz, p_key text,
+    p_merchant_id text, p_agent_id text, p_evidence text, p_merchant_opening bytea, p_agent_opening bytea,
+    p_accounts text[], p_owners text[], p_currencies text[], p_amounts bigint[],
+    OUT id bigint, OUT entry_id text, OUT stream_seq integer, OUT recorded_at timestamptz, OUT leaf_hash bytea,
+    OUT is_new boolean
+) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+DECLARE
+    v_time constant timestamptz := date_trunc('milliseconds', statement_timestamp());
+    v_ulid constant text := '^[0-7][0-9A-HJKMNP-TV-Z]{25}$';
+    v_iso constant text := 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"';
+    v_head text;
+    v_tail text;
+    v_seq integer;
+    v_prev bytea;
+BEGIN
+    IF p_entry_id !~ v_ulid OR p_stream_id !~ v_ulid OR p_kind !~ '^[a-z_]+(\.[a-z_]+)*$' OR p_nonce !~ '^[0-9a-f]{32}$'
+        OR p_evidence !~ '^[0-9a-f]{64}$' OR jsonb_typeof(p_facts::jsonb) <> 'object'
+        OR left(p_facts, 1) <> '{' OR right(p_facts, 1) <> '}'
+    THEN
+        RAISE EXCEPTION 'not a ledger entry' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    v_head := '{"entry_id":"' || p_entry_id || '","evidence":' || coalesce('"' || p_evidence || '"', 'null')
+        || ',"facts":' || p_facts || ',"kind":"' || p_kind || '","nonce":"' || p_nonce
+        || '","occurred_at":"' || to_char(p_occurred_at AT TIME ZONE 'UTC', v_iso)
+        || '","postings":[' || coalesce((
+            SELECT string_agg('["' || account || '","' || currency || '",' || amount || ']', ',' ORDER BY place)
+            FROM unnest(p_accounts, p_currencies, p_amounts) WITH ORDINALITY AS line(account, currency, amount, place)
+        ), '') || '],"prev":';
+    v_tail := ',"recorded_at":"' || to_char(v_time AT TIME ZONE 'UTC', v_iso) || '","sealed":{' || concat_ws(',',
+            '"agent":"' || encode(sha256(p_agent_opening), 'hex') || '"',
+            '"merchant":"' || encode(sha256(p_merchant_opening), 'hex') || '"')
+        || '},"stream_id":"' || p_stream_id || '","stream_seq":';
+    FOR attempt IN 1..1000 LOOP
+        v_seq := 0;
+        v_prev := NULL;
+        SELECT e.stream_seq, e.leaf_hash INTO v_seq, v_prev FROM ledger_entry e
+            WHERE e.stream_id = p_stream_id ORDER BY e.stream_seq DESC LIMIT 1;
+        v_seq := coalesce(v_seq, 0) + 1;
+        INSERT INTO ledger_entry AS e (entry_id, stream_id, stream_seq, kind, idempotency_key, merchant_id, agent_id,
+                occurred_at, body)
+            VALUES (p_entry_id, p_stream_id, v_seq, p_kind, p_key, p_merchant_id, p_agent_id, p_occurred_at,
+                convert_to(v_head || coalesce('"' || encode(v_prev, 'hex') || '"', 'null') || v_tail || v_seq
+                    || ',"v":1}', 'UTF8'))
+            ON CONFLICT DO NOTHING
+            RETURNING e.id, e.entry_id, e.stream_seq, e.recorded_at, e.leaf_hash, true
+            INTO id, entry_id, stream_seq, recorded_at, leaf_hash, is_new;
+        IF FOUND THEN
+            IF cardinality(p_accounts) > 0 THEN
+                INSERT INTO ledger_posting (entry_id, place, account, owner_id, currency, amount_minor)
+                    SELECT id, place, account, owner, currency, amount
+                    FROM unnest(p_accounts, p_owners, p_currencies, p_amounts) WITH ORDINALITY
+                        AS line(account, owner, currency, amount, place);
+            END IF;
+            IF p_merchant_opening IS NOT NULL OR p_agent_opening IS NOT NULL THEN
+                INSERT INTO ledger_opening (entry_id, party, content)
+                    SELECT id, party, content
+                    FROM (VALUES ('merchant', p_merchant_opening), ('agent', p_agent_opening)) AS told(party, content)
+                    WHERE content IS NOT NULL;
+            END IF;
+            RETURN;
+        END IF;
+        -- Told before? Otherwise somebody took our place in the stream, and we look for the next one.
+        SELECT e.id, e.entry_id, e.stream_seq, e.recorded_at, e.leaf_hash, false
+            INTO id, entry_id, stream_seq, recorded_at, leaf_hash, is_new
+            FROM ledger_entry e WHERE e.idempotency_key = p_key;
+        IF FOUND THEN
+            RETURN;
+        END IF;
+    END LOOP;
+    RAISE EXCEPTION 'no place found in stream %', p_stream_id USING ERRCODE = 'serialization_failure';
+END $$;
+"""
+APPEND_ARGUMENTS = (
+    "text, text, text, text, text, timestamptz, text, text, text, text, bytea, bytea, text[], text[], text[], bigint[]"
+)
+
+# Whoever inserts: when and by which transaction is PostgreSQL's to say, a stream has no gap, and what is acknowledged
+# survives a crash.
+STAMP = """
+CREATE FUNCTION ledger_entry_stamp() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    IF current_setting('synchronous_commit') = 'off' THEN
+        RAISE EXCEPTION 'ledger entries need synchronous_commit' USING ERRCODE = 'restrict_violation';
+    END IF;
+    NEW.recorded_at := date_trunc('milliseconds', statement_timestamp());
+    NEW.xid := pg_current_xact_id();
+    IF NEW.stream_seq > 1 AND NOT EXISTS (
+        SELECT 1 FROM ledger_entry WHERE stream_id = NEW.stream_id AND stream_seq = NEW.stream_seq - 1
+    ) THEN
+        RAISE EXCEPTION 'stream % has no entry before number %', NEW.stream_id, NEW.stream_seq
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+"""
+
+# Postings and openings come with their entry, in its transaction: nothing is added to an old one.
+WITH_ENTRY = """
+CREATE FUNCTION ledger_with_entry() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM ledger_entry WHERE id = NEW.entry_id AND xid = pg_current_xact_id()) THEN
+        RAISE EXCEPTION '% belongs to no entry of this transaction', TG_TABLE_NAME
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+"""
+
+BALANCED = """
+CREATE FUNCTION ledger_posting_balanced() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    IF EXISTS (
+        SELECT 1 FROM ledger_posting WHERE entry_id = NEW.entry_id GROUP BY currency HAVING sum(amount_minor) <> 0
+    ) THEN
+        RAISE EXCEPTION 'the postings of entry % do not add up to zero', NEW.entry_id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'posting_entries_balance';
+    END IF;
+    RETURN NULL;
+END $$;
+"""
+
+# The tree only grows, and its time only goes forward.
+HEAD_STAMP = """
+CREATE FUNCTION ledger_head_stamp() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    v_last record;
+BEGIN
+    NEW.created_at := clock_timestamp();
+    SELECT size, created_at INTO v_last FROM ledger_head ORDER BY size DESC LIMIT 1;
+    IF v_last.size >= NEW.size THEN
+        RAISE EXCEPTION 'the log has % entries already', v_last.size USING ERRCODE = 'integrity_constraint_violation';
+    ELSIF v_last.created_at >= NEW.created_at THEN
+        RAISE EXCEPTION 'the clock went back behind %', v_last.created_at
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+"""
+
+CREATION_STAMP = """
+CREATE FUNCTION ledger_created_now() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    NEW.created_at := clock_timestamp();
+    RETURN NEW;
+END $$;
+"""
+
+EVENT_CLAIM = """
+CREATE FUNCTION ledger_event_claimed_once() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    IF OLD.conversion_id IS NOT NULL THEN
+        RAISE EXCEPTION 'event % belongs to a conversion already', OLD.id USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+"""
+
+FUNCTIONS = {
+    "ledger_append": APPEND,
+    "ledger_entry_stamp": STAMP,
+    "ledger_with_entry": WITH_ENTRY,
+    "ledger_posting_balanced": BALANCED,
+    "ledger_head_stamp": HEAD_STAMP,
+    "ledger_created_now": CREATION_STAMP,
+    "ledger_event_claimed_once": EVENT_CLAIM,
+}
+
+# name -> (table, what it fires on, the function it calls)
+TRIGGERS = {
+    "ledger_entry_stamp": ("ledger_entry", "BEFORE INSERT", "ledger_entry_stamp"),
+    "ledger_posting_with_entry": ("ledger_posting", "BEFORE INSERT", "ledger_with_entry"),
+    "ledger_opening_with_entry": ("ledger_opening", "BEFORE INSERT", "ledger_with_entry"),
+    "ledger_posting_balanced": ("ledger_posting", "AFTER INSERT", "ledger_posting_balanced"),
+    "ledger_head_stamp": ("ledger_head", "BEFORE INSERT", "ledger_head_stamp"),
+    "ledger_checkpoint_stamp": ("ledger_checkpoint", "BEFORE INSERT", "ledger_created_now"),
+    "ledger_cosignature_stamp": ("ledger_cosignature", "BEFORE INSERT", "ledger_created_now"),
+    "ledger_logkey_stamp": ("ledger_logkey", "BEFORE INSERT", "ledger_created_now"),
+    "ledger_event_claimed_once": ("ledger_event", "BEFORE UPDATE OF conversion_id", "ledger_event_claimed_once"),
+}
+
+
+def create_trigger(name: str) -> str:
+    """SQL that puts one of `TRIGGERS` on its table, firing even under session_replication_role = replica."""
+    table, when, function = TRIGGERS[name]
+    # Summed up at COMMIT, when all lines of the entry are there.
+    deferred, kind = (
+        (" DEFERRABLE INITIALLY DEFERRED", "CONSTRAINT ") if name == "ledger_posting_balanced" else ("", "")
+    )
+    return (
+        f"CREATE {kind}TRIGGER {name} {when} ON {table}{deferred} FOR EACH ROW EXECUTE FUNCTION {function}();\n"
+        f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name};\n"
+    )

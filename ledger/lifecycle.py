@@ -1,0 +1,237 @@
+"""What happens to a sale after it: events are stored as facts, its standing is derived from them and moved here alone.
+
+Events may be told in any order and any number of times, even before the sale itself: the standing, the balances and
+the entries of the conversion come out the same.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from ledger import commission
+from ledger.accounts import Parties, Split, difference
+from ledger.models import Conversion, Event, Evidence, Status
+from ledger.standing import Happening, Sale, Standing, derive
+from rako.core.aap_code import decode
+from rako.core.errors import Conflict
+from rako.core.facts import Fact, state
+from rako.core.wire import instant
+from sessions_app.models import Session
+
+Kind = Event.Kind
+
+# What may follow on what. `unmatched` is the standing of evidence that found no recommendation (yet).
+MOVES: dict[Status, frozenset[Status]] = {
+    Status.UNMATCHED: frozenset({Status.MATCHED, Status.PENDING_VALIDATION, Status.REJECTED}),
+    Status.MATCHED: frozenset(
+        {Status.PENDING_VALIDATION, Status.DISPUTED, Status.RESOLVED, Status.REJECTED, Status.CLAWED_BACK}
+    ),
+    Status.PENDING_VALIDATION: frozenset(
+        {Status.VALIDATED, Status.DISPUTED, Status.RESOLVED, Status.REJECTED, Status.CLAWED_BACK}
+    ),
+    Status.VALIDATED: frozenset({Status.SETTLEMENT_PENDING, Status.DISPUTED, Status.REJECTED, Status.CLAWED_BACK}),
+    Status.SETTLEMENT_PENDING: frozenset({Status.SETTLED, Status.DISPUTED, Status.REJECTED, Status.CLAWED_BACK}),
+    Status.SETTLED: frozenset({Status.DISPUTED, Status.REJECTED, Status.CLAWED_BACK}),
+    Status.DISPUTED: frozenset(
+        {
+            *(Status.RESOLVED, Status.VALIDATED, Status.SETTLEMENT_PENDING, Status.SETTLED),
+            *(Status.REJECTED, Status.CLAWED_BACK),
+        }
+    ),
+    Status.RESOLVED: frozenset({Status.VALIDATED, Status.DISPUTED, Status.REJECTED, Status.CLAWED_BACK}),
+    # A refund that failed after all gives the sale back to where it was.
+    Status.CLAWED_BACK: frozenset(
+        {
+            *(Status.MATCHED, Status.PENDING_VALIDATION, Status.VALIDATED, Status.SETTLEMENT_PENDING, Status.SETTLED),
+            *(Status.DISPUTED, Status.RESOLVED, Status.REJECTED),
+        }
+    ),
+    Status.REJECTED: frozenset(),
+}
+
+_SESSION = {
+    Status.MATCHED: Session.Status.CONVERTED,
+    Status.PENDING_VALIDATION: Session.Status.CONVERTED,
+    Status.VALIDATED: Session.Status.VALIDATED,
+    Status.SETTLEMENT_PENDING: Session.Status.VALIDATED,
+    Status.SETTLED: Session.Status.SETTLED,
+    Status.REJECTED: Session.Status.CANCELLED,
+    Status.DISPUTED: Session.Status.DISPUTED,
+    Status.RESOLVED: Session.Status.RESOLVED,
+    Status.CLAWED_BACK: Session.Status.CLAWED_BACK,
+}
+
+
+class CannotMove(Conflict):
+    code, message = "cannot_move", "The conversion's status does not allow that"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An authenticated statement that something happened to a sale.
+
+    `sale_reference` is the payment's id at the PSP or the merchant's order reference; `reference` tells this event from
+    others of its kind: the refund's or dispute's id. `amount_minor` is what was refunded, or the payout settled.
+    """
+
+    kind: Kind
+    sale_reference: str
+    reference: str
+    occurred_at: datetime
+    amount_minor: int | None = None
+    reason: str = ""
+    sha256: str = ""
+    received_at: datetime = field(default_factory=timezone.now)
+
+
+@transaction.atomic
+def tell(merchant_id: str, told: Told) -> Conversion | None:
+    """Record an event once and carry it out. None if its sale is not recorded yet: then it waits for it.
+
+    Raises CannotMove if the sale's status does not allow it; nothing is stored then.
+    """
+    hold_references(merchant_id, told.sale_reference)
+    event = Event(
+        merchant_id=merchant_id,
+        kind=told.kind,
+        sale_reference=told.sale_reference,
+        reference=told.reference,
+        amount_minor=told.amount_minor,
+        reason=told.reason[:300],
+        occurred_at=told.occurred_at,
+        received_at=told.received_at,
+        sha256=told.sha256,
+        conversion=_find(merchant_id, told.sale_reference),
+    )
+    known = Event.objects.filter(merchant=merchant_id, kind=told.kind, reference=told.reference).first()
+    if known is not None:
+        return known.conversion
+    event.save()
+    if event.conversion is not None:
+        _carry_out(event.conversion.pk, [event])
+        event.conversion.refresh_from_db()
+    return event.conversion
+
+
+def claim_waiting(conversion: Conversion, references: Iterable[str]) -> None:
+    """Carry out what happened to a sale before it was recorded. The caller holds the references."""
+    waiting = Event.objects.filter(
+        merchant=conversion.merchant_id, sale_reference__in=list(references), conversion=None
+    ).order_by("occurred_at", "id")
+    events = list(waiting.select_for_update())
+    if events:
+        with connection.cursor() as cursor:  # the one change that PostgreSQL allows to an event
+            cursor.execute(
+                "UPDATE ledger_event SET conversion_id = %s WHERE id = ANY(%s)",
+                [conversion.pk, [event.pk for event in events]],
+            )
+        _carry_out(conversion.pk, events)
+        conversion.refresh_from_db()
+
+
+def hold_references(merchant_id: str, *references: str) -> None:
+    """Let one transaction at a time record a sale or what happened to it, whichever is told first."""
+    keys = sorted({f"{merchant_id}:{reference}" for reference in references})
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(key, 0)) FROM unnest(%s::text[]) AS key", [keys])
+
+
+def sale_of(conversion: Conversion) -> Sale:
+    """The sale as recorded, for `derive`. Load the conversion with recommendation and merchant."""
+    terms = decode(conversion.recommendation.aap_code).payload["com"]
+    whole = Split(conversion.commission_minor, conversion.network_fee_minor, conversion.builder_payout_minor)
+
+    def split_after(refunded: int) -> Split:
+        if not refunded:
+            return whole
+        earned = commission.compute(
+            terms,
+            value_minor=conversion.transaction_value_minor - refunded,
+            currency=conversion.currency,
+            path=conversion.attribution_path,
+            fee_rate=conversion.network_fee_rate,
+        )
+        return Split(earned.amount, earned.fee, earned.payout)
+
+    return Sale(
+        value_minor=conversion.transaction_value_minor,
+        split=whole,
+        validation_ends_at=conversion.first_validation_ends_at,
+        validation_days=conversion.validation_days,
+        split_after=split_after,
+    )
+
+
+def happenings(events: Collection[Event]) -> list[Happening]:
+    """Stored events as `derive` takes them."""
+    return [Happening(Kind(row.kind), row.reference, row.occurred_at, row.amount_minor) for row in events]
+
+
+def parties_of(conversion: Conversion) -> Parties:
+    """Whose accounts a conversion moves."""
+    return Parties(conversion.merchant_id, conversion.builder_id, conversion.currency)
+
+
+def _find(merchant_id: str, reference: str) -> Conversion | None:
+    proven = Evidence.objects.filter(merchant=merchant_id, reference=reference).select_related("conversion").first()
+    if proven is not None:
+        return proven.conversion
+    return Conversion.objects.filter(merchant=merchant_id, order_reference=reference).first()
+
+
+def _carry_out(conversion_id: str, events: list[Event]) -> None:
+    """Take the conversion's standing forward over new events, one entry each."""
+    session = Conversion.objects.filter(pk=conversion_id).values("session_id")
+    # The session before the conversion, like whoever records a sale.
+    Session.objects.select_for_update(no_key=True).get(pk__in=session)
+    rows = Conversion.objects.select_for_update(of=("self",)).select_related("recommendation")
+    conversion = rows.get(pk=conversion_id)
+    sale = sale_of(conversion)
+    new = {event.pk for event in events}
+    told = [event for event in conversion.events.all() if event.pk not in new]
+    before = derive(sale, happenings(told))
+    for event in events:
+        told.append(event)
+        after = derive(sale, happenings(told))
+        move(conversion, before, after, event)
+        before = after
+
+
+def move(conversion: Conversion, before: Standing, after: Standing, event: Event) -> None:
+    """Change the status and append the event's entry, with the postings of the difference. Raises CannotMove."""
+    if after.status != before.status and after.status not in MOVES[before.status]:
+        raise CannotMove(f"A {before.status} conversion cannot become {after.status}")
+    # Compare and swap: a concurrent mover gets zero rows, not a double transition.
+    row = Conversion.objects.filter(pk=conversion.pk, status=before.status)
+    if not row.update(status=after.status, validation_ends_at=after.validation_ends_at):
+        raise CannotMove(f"Conversion {conversion.pk} is no longer {before.status}")
+    Session.objects.filter(pk=conversion.session_id).update(status=_SESSION[after.status])
+    state(
+        Fact(
+            stream_id=conversion.pk,
+            kind=f"conversion.{event.kind}",
+            facts={
+                "conversion_id": conversion.pk,
+                "status_before": before.status.value,
+                "status": after.status.value,
+                "retained": {
+                    "amount_minor": after.retained.amount,
+                    "fee_minor": after.retained.fee,
+                    "payout_minor": after.retained.payout,
+                },
+                "event_amount_minor": event.amount_minor,
+                "validation_ends_at": None if after.validation_ends_at is None else instant(after.validation_ends_at),
+            },
+            for_merchant={"reference": event.reference, "reason": event.reason},
+            for_agent={"builder_id": conversion.builder_id, "reason": event.reason},
+            evidence_sha256=event.sha256 or None,
+            postings=difference(before.accounts, after.accounts, parties_of(conversion)),
+            occurred_at=event.occurred_at,
+            idempotency_key=f"event:{event.pk}",
+            merchant_id=conversion.merchant_id,
+            agent_id=conversion.agent_id,
+        )
+    )

@@ -1,0 +1,155 @@
+"""Publishing: has the newest head signed, cosigned by witnesses and put where we cannot take it back.
+
+Nothing here is inside a transaction, and everything may be repeated: the signer gives the same bytes for the same head,
+and what was not exported or cosigned this time is so next time.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+from django.conf import settings
+from django.utils import timezone
+
+from ledger.models import Checkpoint, Cosignature, Head, LogKey
+from ledger.tree_store import tree_of
+from rako.core.facts import Fact, state
+from rako.core.ids import new_id
+from rako.core.receipts import receipt_signer
+from rako.core.tlog.signer import Refused, Signer
+from rako.core.tlog.witness import Witness, WitnessConflict, WitnessError
+
+log = logging.getLogger("rako.ledger")
+
+WITNESS_SECONDS = 5.0
+EXPORT_SECONDS = 60.0
+
+
+class SignerLost(Exception):
+    """The signer's folder has no key, but the log has checkpoints: a new key must be an operator's decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where checkpoints are kept out of our reach: a file that grows, or an address that takes them by POST."""
+
+    target: str
+
+    def send(self, note: str) -> None:
+        """Hand over one checkpoint. Raises OSError (requests' errors are such)."""
+        if self.target.startswith(("https://", "http://")):
+            answer = requests.post(
+                self.target,
+                note.encode(),
+                headers={"Content-Type": "text/plain; charset=utf-8"},
+                timeout=WITNESS_SECONDS,
+            )
+            answer.raise_for_status()
+            return
+        with Path(self.target).open("a", encoding="utf-8") as file:
+            file.write(note + "\n")  # an empty line between two
+
+
+def open_signer() -> Signer:
+    """The signer in its folder; made on first use of a log that has no checkpoint yet. Raises SignerLost."""
+    folder, origin = settings.RAKO_SIGNER_DIR, settings.RAKO_LEDGER_ORIGIN
+    try:
+        return Signer(folder, origin)
+    except FileNotFoundError:
+        if Checkpoint.objects.exists():
+            raise SignerLost(f"{folder} holds no signer, but the log has checkpoints: see docs/operations.md") from None
+        return Signer.create(folder, origin)
+
+
+class Publisher:
+    """Publishes heads as checkpoints; one per sequencer process."""
+
+    def __init__(self) -> None:
+        self._signer = open_signer()
+        self._witnesses: list[Witness] = settings.RAKO_WITNESSES
+        target = settings.RAKO_CHECKPOINT_EXPORT
+        self._destination = Destination(target) if target else None
+        self._exported_at = float("-inf")
+        for purpose, vkey in (
+            (LogKey.Purpose.CHECKPOINT, self._signer.vkey),
+            (LogKey.Purpose.RECEIPT, receipt_signer().vkey),
+        ):
+            LogKey.objects.get_or_create(vkey=vkey, defaults={"purpose": purpose})
+
+    def publish(self) -> Checkpoint | None:
+        """Sign the newest head if it is not signed; returns the newest checkpoint. Raises Refused: see operations."""
+        head = Head.objects.order_by("-size").first()
+        if head is None:
+            return None
+        checkpoint = Checkpoint.objects.filter(pk=head.size).first() or self._sign(head)
+        self._collect_cosignatures(checkpoint)
+        self._export(checkpoint)
+        return checkpoint
+
+    def _sign(self, head: Head) -> Checkpoint:
+        try:
+            note = self._signed(head)
+        except Refused as refusal:
+            if refusal.reason != "stale":  # another process had a head signed meanwhile
+                raise
+            note = self._signed(head)
+        checkpoint, _ = Checkpoint.objects.get_or_create(head=head, defaults={"note": note})
+        return checkpoint
+
+    def _signed(self, head: Head) -> str:
+        old_size, _ = self._signer.last
+        return self._signer.sign(head.size, bytes(head.root), _path(old_size, head.size), old_size=old_size)
+
+    def _collect_cosignatures(self, checkpoint: Checkpoint) -> None:
+        for witness in self._witnesses:
+            if Cosignature.objects.filter(checkpoint=checkpoint, witness=witness.name).exists():
+                continue
+            try:
+                line = self._ask(witness, checkpoint)
+            except WitnessError as error:
+                log.warning("witness %s did not cosign %s: %s", witness.name, checkpoint.pk, error)
+            else:
+                Cosignature.objects.get_or_create(checkpoint=checkpoint, witness=witness.name, defaults={"line": line})
+
+    def _ask(self, witness: Witness, checkpoint: Checkpoint) -> str:
+        latest = Cosignature.objects.filter(witness=witness.name).order_by("-checkpoint").first()
+        old_size = 0 if latest is None else latest.checkpoint_id
+        try:
+            return witness.cosign(checkpoint.note, old_size, _path(old_size, checkpoint.pk), WITNESS_SECONDS)
+        except WitnessConflict as conflict:
+            if conflict.size > checkpoint.pk or conflict.size == old_size:
+                # It has seen a log of ours that this one does not continue: evidence of a rollback or a fork.
+                _alarm(witness, checkpoint, conflict.size)
+                raise
+            # It got further than we know, as when its answer was lost.
+            return witness.cosign(checkpoint.note, conflict.size, _path(conflict.size, checkpoint.pk), WITNESS_SECONDS)
+
+    def _export(self, checkpoint: Checkpoint) -> None:
+        if self._destination is None or time.monotonic() - self._exported_at < EXPORT_SECONDS:
+            return
+        try:
+            self._destination.send(checkpoint.note)
+            self._exported_at = time.monotonic()
+        except OSError as error:
+            log.warning("checkpoint %s could not be exported: %s", checkpoint.pk, type(error).__name__)
+
+
+def _path(old_size: int, size: int) -> Sequence[bytes]:
+    return tree_of(size).consistency(old_size) if 0 < old_size < size else []
+
+
+def _alarm(witness: Witness, checkpoint: Checkpoint, known: int) -> None:
+    """Keep what contradicts as a fact of the ledger itself."""
+    log.error("witness %s contradicts our log: it has cosigned size %s", witness.name, known)
+    state(
+        Fact(
+            stream_id=new_id(),
+            kind="log.contradicted",
+            facts={"witness": witness.name, "witness_size": known, "checkpoint": checkpoint.note},
+            occurred_at=timezone.now(),
+            idempotency_key=f"contradicted:{witness.name}:{checkpoint.pk}:{known}",
+        )
+    )

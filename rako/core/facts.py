@@ -1,0 +1,145 @@
+"""States facts: appends entries to the ledger, in one round trip and inside the caller's transaction.
+
+Any app may state a fact without knowing the ledger: the entry is written by the function `ledger_append` in PostgreSQL,
+which chains, stamps and hashes it (`ledger/functions.py`). Reading, proving and judging entries is the ledger's.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import orjson
+from django.db import connection, models
+
+from rako.core.ids import new_id
+
+_LARGEST = 2**53 - 1
+_APPEND = "SELECT * FROM ledger_append(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::bigint[])"
+
+
+class Posting(NamedTuple):
+    """One line of double entry in minor units: debits are positive, credits negative."""
+
+    account: str
+    owner_id: str
+    currency: str
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """Something that happened, to become an entry at the end of its stream.
+
+    `facts` is open to both parties, `for_merchant` and `for_agent` to one: the entry holds only their salted hash.
+    `idempotency_key` is what makes two tellings the same fact. `evidence_sha256` is the hex digest of what proves it.
+    """
+
+    stream_id: str
+    kind: str
+    facts: dict[str, Any]
+    occurred_at: datetime
+    idempotency_key: str
+    merchant_id: str | None = None
+    agent_id: str | None = None
+    evidence_sha256: str | None = None
+    for_merchant: dict[str, Any] | None = None
+    for_agent: dict[str, Any] | None = None
+    postings: Sequence[Posting] = field(default=())
+
+
+class Appended(NamedTuple):
+    """An entry as PostgreSQL wrote it; `is_new` is False if the fact was stated before."""
+
+    id: int
+    entry_id: str
+    stream_seq: int
+    recorded_at: datetime
+    leaf_hash: bytes
+    is_new: bool
+
+
+def state(fact: Fact, *, along_with: models.Model | None = None, ignore_conflict: bool = False) -> Appended:
+    """Append a fact, and insert a row in the same statement if one is given.
+
+    A fact stated before gives the entry of then. Outside a transaction the statement is its own. `ignore_conflict`
+    lets a row pass that is there already. Raises IntegrityError if the row or the postings are refused (the postings
+    when the transaction commits), TypeError or ValueError for facts that have no canonical form.
+    """
+    row_sql, values = _insertion(along_with, ignore_conflict) if along_with is not None else ("", [])
+    with connection.cursor() as cursor:
+        cursor.execute(row_sql + _APPEND, [*values, *_arguments(fact)])
+        if along_with is not None:
+            along_with._state.adding = False
+        return Appended(*cursor.fetchone())
+
+
+def canonical(facts: dict[str, Any]) -> bytes:
+    """RFC 8785 bytes for what bodies hold: ASCII keys, integers within ±(2^53 − 1), text, booleans, null.
+
+    Raises TypeError for anything else, floats above all, and ValueError for text that JSON or PostgreSQL cannot hold.
+    """
+    _check(facts)
+    try:
+        return orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError as error:  # lone surrogates
+        raise ValueError(str(error)) from None
+
+
+def _arguments(fact: Fact) -> list[Any]:
+    lines = list(zip(*fact.postings, strict=True)) or [(), (), (), ()]
+    return [
+        new_id(),
+        fact.stream_id,
+        fact.kind,
+        canonical(fact.facts).decode(),
+        # 128 random bits: equal facts have different hashes, so a published hash cannot be guessed open.
+        secrets.token_hex(16),
+        fact.occurred_at,
+        fact.idempotency_key,
+        fact.merchant_id,
+        fact.agent_id,
+        fact.evidence_sha256,
+        _opening(fact.for_merchant),
+        _opening(fact.for_agent),
+        *map(list, lines),
+    ]
+
+
+def _opening(facts: dict[str, Any] | None) -> bytes | None:
+    return None if facts is None else canonical(facts | {"nonce": secrets.token_hex(16)})
+
+
+def _insertion(row: models.Model, ignore_conflict: bool) -> tuple[str, list[Any]]:
+    """The row's INSERT as the first part of a larger statement, with its values."""
+    columns = {
+        column.column: column.get_db_prep_save(column.pre_save(row, add=True), connection)
+        for column in row._meta.concrete_fields
+        if not (column.generated or (column.primary_key and getattr(row, column.attname) is None))
+    }
+    names, places = ", ".join(f'"{name}"' for name in columns), ", ".join(["%s"] * len(columns))
+    tail = " ON CONFLICT DO NOTHING" if ignore_conflict else ""
+    # Table and columns are our models', the values are parameters.
+    sql = f'WITH row AS (INSERT INTO "{row._meta.db_table}" ({names}) VALUES ({places}){tail}) '  # noqa: S608
+    return sql, list(columns.values())
+
+
+def _check(value: Any) -> None:
+    """Raise unless a value has one canonical form, the same in every implementation of RFC 8785."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if not (isinstance(name, str) and name.isascii()):
+                raise TypeError("ledger bodies have ASCII keys")
+            _check(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check(item)
+    elif isinstance(value, str):
+        if "\x00" in value:
+            raise ValueError("ledger bodies hold no NUL")
+    elif isinstance(value, int):  # booleans, too
+        if abs(value) > _LARGEST:
+            raise ValueError("ledger bodies hold integers of at most 53 bits")
+    elif value is not None:
+        raise TypeError(f"ledger bodies hold no {type(value).__name__}: money is whole minor units, rates are text")

@@ -1,0 +1,1 @@
+"""The transparency log's kernel: tree, proofs, notes, signer, witness. No Django, no database: bytes in, bytes out."""
