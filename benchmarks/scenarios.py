@@ -47,7 +47,7 @@ def _agent() -> Agent:
 
 
 def _session(agent: Agent) -> Session:
-    return create_session(agent, parse_query({}))
+    return create_session(agent, parse_query({}))[0]
 
 
 def _search(_: int) -> list[Request]:
@@ -71,7 +71,7 @@ def _checkout(count: int) -> list[Request]:
     requests = []
     for _ in range(count):
         session = _session(agent)
-        made, _offer_row = record_recommendation(agent, session_id=session.pk, offer_id=offer_id)
+        made, _offer_row, _entry = record_recommendation(agent, session_id=session.pk, offer_id=offer_id)
         body = json.dumps({"sessionId": session.pk, "recommendationId": made.pk})
         requests.append({"method": "POST", "path": "/v1/checkout", "headers": KEYED, "body": body})
     return requests
@@ -82,7 +82,7 @@ def _webhook(count: int) -> list[Request]:
     requests = []
     for _ in range(count):
         session = _session(agent)
-        made, _offer_row = record_recommendation(agent, session_id=session.pk, offer_id=offer_id)
+        made, _offer_row, _entry = record_recommendation(agent, session_id=session.pk, offer_id=offer_id)
         checkout = start_checkout(agent, session_id=session.pk, recommendation_id=made.pk)
         pages.pay_page(checkout.psp_id, cards.by_name("succeeds"))
         event = Event.objects.filter(type="checkout.session.completed").latest("created_at")

@@ -9,6 +9,7 @@ from urllib.parse import unquote_plus, urlencode, urlsplit, urlunsplit
 from django.conf import settings
 
 from rako.core.errors import NotFound
+from rako.core.facts import Fact, state
 from rako.core.ids import is_id
 from sessions_app.models import Click, Recommendation
 
@@ -48,7 +49,17 @@ def log_click(recommendation: Recommendation, *, address: str, user_agent: str) 
         is_bot=not user_agent or bool(_BOT.search(user_agent)),
         slot=int(time.time()) // SLOT_SECONDS,
     )
-    Click.objects.bulk_create([click], ignore_conflicts=True)
+    fact = Fact(
+        stream_id=recommendation.pk,
+        kind="click.recorded",
+        facts={"recommendation_id": recommendation.pk, "is_bot": click.is_bot},
+        occurred_at=click.clicked_at,
+        # The visitor is in no entry, not even hashed: only what makes two visits one.
+        idempotency_key=f"click:{recommendation.pk}:{click.visitor}:{click.slot}",
+        merchant_id=recommendation.offer.merchant_id,
+        agent_id=recommendation.agent_id,
+    )
+    state(fact, along_with=click, ignore_conflict=True)
 
 
 def _visitor(address: str, user_agent: str) -> str:

@@ -1,11 +1,14 @@
 """Recording recommendations: the attribution event (protocol, section 1, POST /v1/recommend)."""
 
+import hashlib
+
 from django.conf import settings
 from django.db import transaction
 
 from merchants.catalogue import ListedOffer
 from merchants.codes import available_offer, code_for
 from rako.core.errors import Gone, NotFound
+from rako.core.facts import Appended, Fact, state
 from rako.core.ids import is_id, new_id
 from sessions_app.models import Agent, Recommendation, Session
 
@@ -34,8 +37,8 @@ def open_session(agent: Agent, session_id: str) -> Session:
 
 def record_recommendation(
     agent: Agent, *, session_id: str, offer_id: str, context: str = ""
-) -> tuple[Recommendation, ListedOffer]:
-    """Store that the agent recommended an offer, with the exact code it carried; returns it with the offer.
+) -> tuple[Recommendation, ListedOffer, Appended]:
+    """Store that the agent recommended an offer, with the exact code it carried; returns it with offer and entry.
 
     Raises SessionNotFound, SessionExpired, OfferNotFound or OfferUnavailable, in that order.
     """
@@ -52,10 +55,35 @@ def record_recommendation(
         fallback_url=f"{settings.RAKO_LINK_BASE}/r/{recommendation_id}",
     )
     if session.status != Session.Status.CREATED:
-        recommendation.save()
-        return recommendation, offer
+        return recommendation, offer, _state(recommendation, offer, agent)
     with transaction.atomic():
-        recommendation.save()
+        entry = _state(recommendation, offer, agent)
         # Only forward: a checkout that ran meanwhile has moved the session further.
         Session.objects.filter(pk=session.pk, status=Session.Status.CREATED).update(status=Session.Status.ACTIVE)
-    return recommendation, offer
+    return recommendation, offer, entry
+
+
+def _state(recommendation: Recommendation, offer: ListedOffer, agent: Agent) -> Appended:
+    """Store the recommendation and the entry that tells of it, in one statement."""
+    fact = Fact(
+        stream_id=recommendation.pk,
+        kind="recommendation.recorded",
+        facts={
+            "recommendation_id": recommendation.pk,
+            "session_id": recommendation.session_id,
+            "offer_id": offer.id,
+            "merchant_id": offer.merchant_id,
+            "code_sha256": hashlib.sha256(recommendation.aap_code.encode()).hexdigest(),
+        },
+        for_agent={
+            "agent_id": agent.pk,
+            "builder_id": agent.builder_id,
+            # The agent's words may name a person: the ledger holds no more of them than their hash.
+            "context_sha256": hashlib.sha256(recommendation.context.encode()).hexdigest(),
+        },
+        occurred_at=recommendation.created_at,
+        idempotency_key=f"recommendation:{recommendation.pk}",
+        merchant_id=offer.merchant_id,
+        agent_id=agent.pk,
+    )
+    return state(fact, along_with=recommendation)

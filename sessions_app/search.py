@@ -14,7 +14,9 @@ from merchants.models import Provider
 from merchants.verticals import VERTICALS
 from rako.core import money
 from rako.core.errors import BadRequest
+from rako.core.facts import Appended, Fact, state
 from rako.core.ids import is_id
+from rako.core.wire import instant
 from sessions_app.models import Agent, Session
 
 WINDOW = timedelta(hours=24)
@@ -86,10 +88,20 @@ def search_offers(query: OfferQuery) -> Page:
     return Page(page, _write_cursor(page[-1]) if len(found) > query.limit else None)
 
 
-def create_session(agent: Agent, query: OfferQuery) -> Session:
-    """A new session with the 24-hour window."""
+def create_session(agent: Agent, query: OfferQuery) -> tuple[Session, Appended]:
+    """A new session with the 24-hour window, and the entry that tells of the search: one statement."""
     now = timezone.now()
-    return Session.objects.create(agent=agent, query=query.as_asked(), created_at=now, expires_at=now + WINDOW)
+    session = Session(agent=agent, query=query.as_asked(), created_at=now, expires_at=now + WINDOW)
+    fact = Fact(
+        stream_id=session.pk,
+        kind="search.recorded",
+        facts={"session_id": session.pk, "expires_at": instant(session.expires_at)},
+        for_agent={"agent_id": agent.pk, "query": session.query},
+        occurred_at=now,
+        idempotency_key=f"search:{session.pk}",
+        agent_id=agent.pk,
+    )
+    return session, state(fact, along_with=session)
 
 
 def _can_match(query: OfferQuery) -> bool:

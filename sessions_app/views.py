@@ -13,6 +13,7 @@ from merchants.requirements import requirements_of
 from rako.core.api_views import AgentView, KeyedRequest
 from rako.core.errors import RakoError, error_reply, only
 from rako.core.ids import is_id
+from rako.core.receipts import receipt_for
 from rako.core.wire import instant
 from sessions_app import clicks, search, wire
 from sessions_app.recommend import record_recommendation
@@ -45,12 +46,13 @@ class OffersView(AgentView):
     def get(self, request: KeyedRequest) -> Response:
         query = search.parse_query(request.query_params)
         page = search.search_offers(query)
-        session = search.create_session(request.user.agent, query)
+        session, entry = search.create_session(request.user.agent, query)
         reply: dict[str, Any] = {
             "sessionId": session.pk,
             "offers": [wire.offer_wire(offer) for offer in page.offers],
             "count": len(page.offers),
             "expiresAt": instant(session.expires_at),
+            "receipt": receipt_for(entry),
         }
         return Response(reply | {"nextCursor": page.next_cursor} if page.next_cursor else reply)
 
@@ -77,13 +79,14 @@ class RecommendView(AgentView):
     )
     def post(self, request: KeyedRequest) -> Response:
         asked = wire.RecommendRequest.read(request)
-        recommendation, offer = record_recommendation(request.user.agent, **asked)
+        recommendation, offer, entry = record_recommendation(request.user.agent, **asked)
         return Response(
             {
                 "recommendationId": recommendation.pk,
                 "fallbackUrl": recommendation.fallback_url,
                 "attributionRecorded": True,
                 "offer": wire.offer_summary(offer),
+                "receipt": receipt_for(entry),
             }
         )
 

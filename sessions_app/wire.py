@@ -11,6 +11,8 @@ from rako.core.money import to_wire
 from rako.core.wire import InstantField, TextField, WireSerializer, instant
 from sessions_app.models import Recommendation, Session
 
+RECEIPT = "Signed note: the entry's id, leaf hash and time. Keep it to show that the ledger must contain the entry."
+
 
 class RecommendRequest(WireSerializer):
     """`context` says in the agent's words why; at most 2,000 characters."""
@@ -43,6 +45,7 @@ class SearchReply(WireSerializer):
     count = serializers.IntegerField(help_text="Offers in this reply.")
     expires_at = InstantField()
     next_cursor = serializers.CharField(required=False, help_text="Ask for it with `cursor`; absent on the last page.")
+    receipt = serializers.CharField(help_text=RECEIPT)
 
 
 class OfferSummary(WireSerializer):
@@ -58,6 +61,7 @@ class RecommendReply(WireSerializer):
     fallback_url = serializers.CharField()
     attribution_recorded = serializers.BooleanField()
     offer = OfferSummary()
+    receipt = serializers.CharField(help_text=RECEIPT)
 
 
 # The hot path builds plain dicts; tests hold them against the serializers above.

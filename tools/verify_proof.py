@@ -56,9 +56,10 @@ HASH = re.compile(r"[0-9a-f]{64}")
 NONCE = re.compile(r"[0-9a-f]{32}")
 INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
 RATE = re.compile(r"0\.[0-9]{1,8}|1\.0{1,8}")
-KIND = re.compile(r"[a-z_]+\.[a-z_]+")
+KIND = re.compile(r"[a-z_]+(\.[a-z_]+)*")
 CODE = re.compile(r"aap://([a-z0-9.-]{1,100})/v1/([A-Za-z0-9_-]{1,4000})\.([A-Za-z0-9_-]{86})")
 NUMBER = (int, Decimal)
+LEVEL = ("orchestrated", "merchant_reported", "payment_observed", "reconciled")
 
 # fmt: off
 FILE = {
@@ -78,12 +79,16 @@ IDS = {"recommendation_id": ULID, "session_id": ULID, "offer_id": ULID, "merchan
 RECOMMENDED = {**IDS, MORE: ...}
 CONVERTED = {
     **IDS, "conversion_id": ULID, "status": ("matched", "pending_validation"), "validation_days": int,
-    "verification_level": ("orchestrated", "merchant_reported", "payment_observed", "reconciled"),
+    "verification_level": LEVEL,
     "attribution_path": tuple(MULTIPLIERS), "transaction_value_minor": int, "currency": str,
     "commission": {"type": str, "gross_minor": int, "path_multiplier": str, "fee_rate": RATE, **SPLIT, MORE: ...},
     "evidence": {"sha256": HASH, MORE: ...}, MORE: ...,
 }
 CHANGED = {"conversion_id": ULID, "status": str, "status_before": str, "retained": {**SPLIT, MORE: ...}, MORE: ...}
+ATTACHED = {  # evidence of a sale already recorded: changes no status and moves no money
+    "conversion_id": ULID, "status": str, "status_before?": str, "retained?": {**SPLIT, MORE: ...},
+    "verification_level?": LEVEL, MORE: ...,
+}
 TERMS = {
     "v": 1, "iss": str, "off": str, "mer": str, "pro": str, "prd": str, "prc": NUMBER, "cur": tuple(MINOR_DIGITS),
     "com": ({"type": ("cpa", "percentage"), "value": NUMBER}, {"type": "hybrid", "value": NUMBER, "min": NUMBER}),
@@ -463,8 +468,9 @@ def check_bodies(proof: Proof) -> str:
         want(body["entry_id"] == entry.entry_id, f"{entry} calls itself {body['entry_id']}")
         entry.body = body
         known = {"recommendation.recorded": RECOMMENDED, "conversion.recorded": CONVERTED}
+        usual = ATTACHED if body["kind"].startswith("evidence.") else CHANGED
         try:
-            fit(body["facts"], known.get(body["kind"], CHANGED), "facts")
+            fit(body["facts"], known.get(body["kind"], usual), "facts")
         except ValueError as error:
             raise NotProven(f"{entry} is not as an entry must be written: {error}") from None
     return f"{len(proof.entries)} entries are in canonical form"
@@ -601,12 +607,15 @@ def check_lifecycle(proof: Proof) -> str:
     first = proof.stream[0].facts
     status = first["status"]
     for entry in proof.stream[1:]:
-        before, left = entry.facts["status_before"], entry.facts["retained"]
+        facts = entry.facts
+        before, left = facts.get("status_before", facts["status"]), facts.get("retained", first["commission"])
+        moves = entry.body["postings"] or facts["status"] != status
+        want("retained" in facts or not moves, f"{entry} changes the sale, but does not say what is left of it")
         want(before == status, f"{entry} changes the status {plain(before)}, but it was {plain(status)}")
         want(left["amount_minor"] == left["fee_minor"] + left["payout_minor"], f"what {entry} leaves does not add up")
         bounded = all(0 <= left[part] <= first["commission"][part] for part in SPLIT)
         want(bounded, f"{entry} leaves more commission than was earned, or less than nothing")
-        status = entry.facts["status"]
+        status = facts["status"]
     return f"every change follows the one before it; the last status shown is {plain(status)}"
 
 
@@ -679,7 +688,8 @@ def summary(proof: Proof) -> dict[str, str]:
     """What a proven file says, label by label."""
     entry, last = proof.stream[0], proof.stream[-1]
     facts, currency, split = entry.facts, proof.terms["cur"], entry.facts["commission"]
-    left = last.facts.get("retained", split)["amount_minor"]
+    left = [split, *(item.facts["retained"] for item in proof.stream if "retained" in item.facts)][-1]
+    levels = [item.facts["verification_level"] for item in proof.stream if "verification_level" in item.facts]
     private = {**proof.recommendation.private, **entry.private}
     open_sums = [
         f"{account} {'debit' if total > 0 else 'credit'} {money(abs(total), unit)}"
@@ -693,13 +703,13 @@ def summary(proof: Proof) -> dict[str, str]:
         **{f"Sealed {key}": str(value) for key, value in private.items() if key != "nonce"},
         "Offer": f"{offer_text(proof.terms)} (offer {facts['offer_id']})",
         "Sale": f"{money(facts['transaction_value_minor'], currency)} by {facts['attribution_path']}",
-        "Verified as": facts["verification_level"],
+        "Verified as": levels[-1],
         "Commission": f"{money(split['amount_minor'], currency)}: {money(split['payout_minor'], currency)} builder "
         f"payout and {money(split['fee_minor'], currency)} network fee",
-        "Left of it": money(left, currency),
+        "Left of it": money(left["amount_minor"], currency),
         "Status now": f"{last.facts['status']}, by the last entry shown, of {last.body['recorded_at']}",
         "Recorded": f"{entry.body['recorded_at']}, at index {entry.index} of a ledger of {proof.size} entries",
-        "Postings sum up to": "; ".join(open_sums) or "nothing: all is settled",
+        "Postings sum up to": "; ".join(open_sums) or "zero in every account",
     }
 
 

@@ -191,15 +191,17 @@ def bodies(code: str) -> list[dict[str, Any]]:
             "sha256": sha256(EVIDENCE).hex(),
         },
     }
-    pending = {"conversion_id": CONVERSION, "status_before": "pending_validation", "retained": split(800, 160)}
+    known = {"conversion_id": CONVERSION, "verification_level": "reconciled", "status": "pending_validation"}
+    changed = {"conversion_id": CONVERSION, "status_before": "pending_validation", "status": "validated"}
+    changed["retained"] = split(800, 160)
     moved = postings(-800, -160)
     moved += [["merchant_receivable", "GBP", 800], ["builder_payable", "GBP", -640], ["fee_revenue", "GBP", -160]]
     report = sha256(b"the merchant's report").hex()
     return [
         entry(0, "recommendation.recorded", 1, common, stream_id=RECOMMENDATION, stream_seq=1),
         entry(1, "conversion.recorded", 5, sale, postings=postings(800, 160), evidence=sha256(EVIDENCE).hex()),
-        entry(2, "evidence.attached", 6, pending | {"status": "pending_validation"}, evidence=report),
-        entry(3, "conversion.validated", 7, pending | {"status": "validated"}, postings=moved),
+        entry(2, "evidence.attached", 6, known, evidence=report),
+        entry(3, "conversion.validated", 7, changed, postings=moved),
     ]
 
 

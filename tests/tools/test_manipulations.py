@@ -226,7 +226,7 @@ AUTHORITY = {
     "unknown level": (facts(1, verification_level="certain"), "body"),
     "unknown beginning": (facts(1, status="settled"), "body"),
     "facts without currency": (drop("1.facts.currency"), "body"),
-    "change without what is left": (drop("2.facts.retained"), "body"),
+    "change without what is left": (drop("3.facts.retained"), "body"),
     "gap in the numbers": (put("3.stream_seq", 4), "streams"),
     "numbers from zero": (put("1.stream_seq", 0), "streams"),
     "first entry with a predecessor": (put("1.prev", "0" * 64), "streams"),
@@ -277,6 +277,13 @@ AUTHORITY = {
     "more fee left than earned": (retained(**f.split(800, 200)), "lifecycle"),
     "less than nothing left": (retained(**f.split(-100, -20)), "lifecycle"),
     "parts that do not add up": (retained(fee_minor=100), "lifecycle"),
+    "evidence that moves money": (put("2.postings", f.postings(-800, -160)), "lifecycle"),
+    "evidence that changes the status": (facts(2, status="validated"), "lifecycle"),
+    "evidence that changes it in the open": (
+        facts(2, status="settled", status_before="pending_validation"),
+        "lifecycle",
+    ),
+    "evidence that leaves too much": (facts(2, retained=f.split(900, 180)), "lifecycle"),
     "a change from another status": (facts(3, status_before="settled"), "lifecycle"),
 }
 

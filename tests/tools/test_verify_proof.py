@@ -56,6 +56,7 @@ def test_the_summary_says_what_a_newcomer_asks(proof):
     for words in (
         "Côte Mobile, Plan 20 GB, at 12 GBP",
         "12.00 GBP by aap_flow",
+        "Verified as            reconciled",
         "8.00 GBP: 6.40 GBP builder payout and 1.60 GBP network fee",
         "validated, by the last entry shown",
         "at index 7 of a ledger of 20 entries",
@@ -326,13 +327,30 @@ def test_further_lines_of_a_checkpoint_are_extensions(verdict):
 
 def test_a_fee_of_nothing_may_be_left_out_of_the_postings(verdict):
     def waive(bodies):
-        for body in bodies[1:]:
-            part = body["facts"].get("commission") or body["facts"]["retained"]
-            part |= f.split(800, 0)
+        bodies[1]["facts"]["commission"] |= f.split(800, 0)
+        bodies[3]["facts"]["retained"] |= f.split(800, 0)
         bodies[1]["facts"]["commission"]["fee_rate"] = "0.0000"
         bodies[1]["postings"] = f.postings(800, 0)[:2]
 
     assert verdict(f.forge(waive).file) == (0, None)
+
+
+def test_attached_evidence_may_say_what_is_left(verdict):
+    said = {"status_before": "pending_validation", "retained": f.split(800, 160)}
+
+    assert verdict(f.forge(lambda bodies: bodies[2]["facts"].update(said)).file) == (0, None)
+
+
+def test_a_refund_leaves_what_it_says(tmp_path):
+    def refund(bodies):
+        bodies[3]["kind"] = "conversion.refunded"
+        bodies[3]["facts"] |= {"status": "clawed_back", "retained": f.split(0, 0)}
+        bodies[3]["postings"] = f.postings(-800, -160)
+
+    said = run(f.forge(refund).save(tmp_path / "refunded.json")).stdout
+
+    assert "Left of it             0.00 GBP" in said
+    assert "Postings sum up to     zero in every account" in said
 
 
 # --- Files that are no proofs
