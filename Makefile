@@ -14,7 +14,7 @@ help: ## List the targets
 demo: $(RUNTIME) ## Walk the main job over HTTP on a free port, print each step, verify the ledger
 	@$(BIN)/python manage.py demo
 
-serve: $(RUNTIME) ## Run web and worker until Ctrl-C  [PORT=3456]
+serve: $(RUNTIME) ## Run web, worker and sequencer until Ctrl-C  [PORT=3456]
 	@$(BIN)/python manage.py serve --port $(PORT)
 
 test: $(DEVELOPMENT) lint ## Lint, types, migrations, architecture and the whole test suite

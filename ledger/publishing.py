@@ -20,7 +20,7 @@ from rako.core.facts import Fact, state
 from rako.core.ids import new_id
 from rako.core.receipts import receipt_signer
 from rako.core.tlog.signer import Refused, Signer
-from rako.core.tlog.witness import Witness, WitnessConflict, WitnessError
+from rako.core.tlog.witness import Witness, WitnessConflict, WitnessError, WitnessRefused
 
 log = logging.getLogger("rako.ledger")
 
@@ -72,7 +72,7 @@ class Publisher:
         self._witnesses: list[Witness] = settings.RAKO_WITNESSES
         target = settings.RAKO_CHECKPOINT_EXPORT
         self._destination = Destination(target) if target else None
-        self._exported_at = float("-inf")
+        self._exported_at, self._exported_size = float("-inf"), 0
         for purpose, vkey in (
             (LogKey.Purpose.CHECKPOINT, self._signer.vkey),
             (LogKey.Purpose.RECEIPT, receipt_signer().vkey),
@@ -81,58 +81,70 @@ class Publisher:
 
     def publish(self) -> Checkpoint | None:
         """Sign the newest head if it is not signed; returns the newest checkpoint. Raises Refused: see operations."""
-        head = Head.objects.order_by("-size").first()
-        if head is None:
-            return None
-        checkpoint = Checkpoint.objects.filter(pk=head.size).first() or self._sign(head)
-        self._collect_cosignatures(checkpoint)
-        self._export(checkpoint)
-        return checkpoint
-
-    def _sign(self, head: Head) -> Checkpoint:
         try:
-            note = self._signed(head)
+            checkpoint = self._checkpoint()
         except Refused as refusal:
             if refusal.reason != "stale":  # another process had a head signed meanwhile
                 raise
-            note = self._signed(head)
-        checkpoint, _ = Checkpoint.objects.get_or_create(head=head, defaults={"note": note})
+            checkpoint = self._checkpoint()
+        if checkpoint is not None:
+            self._collect_cosignatures(checkpoint)
+            self._export(checkpoint)
         return checkpoint
 
-    def _signed(self, head: Head) -> str:
-        old_size, _ = self._signer.last
-        return self._signer.sign(head.size, bytes(head.root), _path(old_size, head.size), old_size=old_size)
+    def _checkpoint(self) -> Checkpoint | None:
+        """The newest head's, signed unless it was – which is the signer's to say: the log may have been set back."""
+        # In this order: what was signed before we look at the log is in it.
+        signed = self._signer.last
+        head = Head.objects.order_by("-size").first()
+        if head is None:
+            if signed[0]:
+                raise Refused("shrunk", signed[0])
+            return None
+        size, root = head.size, bytes(head.root)
+        stored = Checkpoint.objects.filter(pk=size).first()
+        if stored is not None and signed == (size, root):
+            return stored
+        note = self._signer.sign(size, root, _path(signed[0], size), old_size=signed[0])
+        return Checkpoint.objects.get_or_create(head=head, defaults={"note": note})[0]
 
     def _collect_cosignatures(self, checkpoint: Checkpoint) -> None:
         for witness in self._witnesses:
-            if Cosignature.objects.filter(checkpoint=checkpoint, witness=witness.name).exists():
+            latest = Cosignature.objects.filter(witness=witness.name).order_by("-checkpoint").first()
+            old_size = 0 if latest is None else latest.checkpoint_id
+            if old_size >= checkpoint.pk:
                 continue
             try:
-                line = self._ask(witness, checkpoint)
+                line = self._ask(witness, checkpoint, old_size)
             except WitnessError as error:
                 log.warning("witness %s did not cosign %s: %s", witness.name, checkpoint.pk, error)
             else:
                 Cosignature.objects.get_or_create(checkpoint=checkpoint, witness=witness.name, defaults={"line": line})
 
-    def _ask(self, witness: Witness, checkpoint: Checkpoint) -> str:
-        latest = Cosignature.objects.filter(witness=witness.name).order_by("-checkpoint").first()
-        old_size = 0 if latest is None else latest.checkpoint_id
+    def _ask(self, witness: Witness, checkpoint: Checkpoint, old_size: int, *, is_second: bool = False) -> str:
+        """The witness's lines. Raises WitnessError, and the alarm if it has seen what this log does not continue."""
         try:
             return witness.cosign(checkpoint.note, old_size, _path(old_size, checkpoint.pk), WITNESS_SECONDS)
         except WitnessConflict as conflict:
-            if conflict.size > checkpoint.pk or conflict.size == old_size:
-                # It has seen a log of ours that this one does not continue: evidence of a rollback or a fork.
+            if conflict.size > self._signer.last[0] or conflict.size == old_size:
+                # It cosigned what we never signed, or another root of this size.
                 _alarm(witness, checkpoint, conflict.size)
-                raise
-            # It got further than we know, as when its answer was lost.
-            return witness.cosign(checkpoint.note, conflict.size, _path(conflict.size, checkpoint.pk), WITNESS_SECONDS)
+            elif conflict.size <= checkpoint.pk and not is_second:
+                # It got further than we know, as when its answer was lost.
+                return self._ask(witness, checkpoint, conflict.size, is_second=True)
+            raise
+        except WitnessRefused as refusal:
+            if refusal.status == requests.codes.unprocessable:  # our tree does not grow out of what it cosigned
+                _alarm(witness, checkpoint, old_size)
+            raise
 
     def _export(self, checkpoint: Checkpoint) -> None:
-        if self._destination is None or time.monotonic() - self._exported_at < EXPORT_SECONDS:
+        is_due = time.monotonic() - self._exported_at >= EXPORT_SECONDS and checkpoint.pk != self._exported_size
+        if self._destination is None or not is_due:
             return
         try:
             self._destination.send(checkpoint.note)
-            self._exported_at = time.monotonic()
+            self._exported_at, self._exported_size = time.monotonic(), checkpoint.pk
         except OSError as error:
             log.warning("checkpoint %s could not be exported: %s", checkpoint.pk, type(error).__name__)
 
@@ -142,14 +154,16 @@ def _path(old_size: int, size: int) -> Sequence[bytes]:
 
 
 def _alarm(witness: Witness, checkpoint: Checkpoint, known: int) -> None:
-    """Keep what contradicts as a fact of the ledger itself."""
+    """Log what contradicts, and keep it as a fact of the ledger itself."""
     log.error("witness %s contradicts our log: it has cosigned size %s", witness.name, known)
+    now = timezone.now()
     state(
         Fact(
             stream_id=new_id(),
             kind="log.contradicted",
             facts={"witness": witness.name, "witness_size": known, "checkpoint": checkpoint.note},
-            occurred_at=timezone.now(),
-            idempotency_key=f"contradicted:{witness.name}:{checkpoint.pk}:{known}",
+            occurred_at=now,
+            # Once a day: each of these entries grows the log, has it signed again, and is contradicted again.
+            idempotency_key=f"contradicted:{witness.name}:{now:%Y-%m-%d}",
         )
     )

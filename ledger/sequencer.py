@@ -14,7 +14,7 @@ from django.db.backends.utils import CursorWrapper
 
 from ledger.tree_store import appender_at
 from rako.core.tlog.hashing import EMPTY_ROOT, leaf_hash
-from rako.core.tlog.tree import Appender, FullTile
+from rako.core.tlog.tree import Appender, FullTile, TreeError
 
 log = logging.getLogger("rako.ledger")
 
@@ -33,6 +33,17 @@ SELECT account, owner_id, currency, sum(amount_minor) FROM ledger_posting WHERE 
 GROUP BY account, owner_id, currency ORDER BY account, owner_id, currency
 ON CONFLICT (account, owner_id, currency)
 DO UPDATE SET balance_minor = balance.balance_minor + excluded.balance_minor
+"""
+# Another cluster's horizon says nothing here: see `_window_after`.
+_LAG = """
+WITH head AS (
+    SELECT CASE cluster WHEN system_identifier THEN horizon END AS horizon,
+        CASE cluster WHEN system_identifier THEN floor END AS floor
+    FROM ledger_head, pg_control_system() ORDER BY size DESC LIMIT 1
+)
+SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(recorded_at)), 0)::float FROM ledger_entry entry
+WHERE xid >= coalesce((SELECT horizon FROM head), '0'::xid8) AND id > coalesce((SELECT floor FROM head), 0)
+    AND NOT EXISTS (SELECT 1 FROM ledger_leaf leaf WHERE leaf.entry_id = entry.id)
 """
 
 
@@ -66,16 +77,24 @@ class Sequencer:
         self._batch = batch
         self._appender: Appender | None = None
         self._window: tuple[int, _Window] | None = None  # where to look next, and the size it holds for
+        self._session: Any = None
 
     def tick(self) -> int:
         """Sequence what was committed since the last tick, at most a batch; returns how many entries. 0 as well if
         another sequencer is at work. Raises LogError."""
         try:
             with transaction.atomic(), connection.cursor() as cursor:
+                self._forget_other_sessions()
                 return self._sequence(cursor) if self._lock(cursor) else 0
         except BaseException:
             self._appender = self._window = None  # they may be ahead of what was committed
             raise
+
+    def _forget_other_sessions(self) -> None:
+        """Between two sessions PostgreSQL may have crashed, and it gives out anew the ids of transactions that left no
+        trace on the disk: a horizon beyond them holds only if it was written down, as that of a head is."""
+        if self._session is not connection.connection:
+            self._session, self._window = connection.connection, None
 
     def _lock(self, cursor: CursorWrapper) -> bool:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
@@ -91,7 +110,7 @@ class Sequencer:
             appender = self._end_of(head)
             self._write_leaves(cursor, head.size, rows)
             self._write_tiles(cursor, appender.append([row[1] for row in rows]))
-            cursor.execute(_NEW_BALANCES, [[row[0] for row in rows]])
+            self._write_balances(cursor, [row[0] for row in rows])
             moving = following.floor != following.next_floor
             self._write_head(
                 cursor,
@@ -133,7 +152,10 @@ class Sequencer:
     def _end_of(self, head: _Head) -> Appender:
         """The growing end, read anew if it is not that of the head. Raises LogError if the stored tree is not."""
         if self._appender is None or self._appender.size != head.size or self._appender.root() != head.root:
-            self._appender = appender_at(head.size)
+            try:
+                self._appender = appender_at(head.size)
+            except TreeError as error:
+                raise LogError(f"leaves or tiles are missing below the head at {head.size}: {error}") from None
         if self._appender.root() != head.root:
             raise LogError(f"the leaves and tiles do not have the root of the head at {head.size}")
         return self._appender
@@ -149,6 +171,9 @@ class Sequencer:
             rows = [(tile.level, tile.index, tile.hashes, tile.root) for tile in tiles]
             cursor.executemany("INSERT INTO ledger_tile (level, index, hashes, root) VALUES (%s, %s, %s, %s)", rows)
 
+    def _write_balances(self, cursor: CursorWrapper, entry_ids: list[int]) -> None:
+        cursor.execute(_NEW_BALANCES, [entry_ids])
+
     def _write_head(self, cursor: CursorWrapper, head: _Head) -> None:
         cursor.execute(
             "INSERT INTO ledger_head (size, root, horizon, floor, cluster) VALUES (%s, %s, %s::xid8, %s, %s)", head
@@ -163,12 +188,6 @@ class Sequencer:
 def lag() -> tuple[int, float]:
     """How many committed entries wait for the sequencer, and for how many seconds the oldest does."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(recorded_at)), 0)::float "
-            "FROM ledger_entry entry "
-            "WHERE xid >= coalesce((SELECT horizon FROM ledger_head ORDER BY size DESC LIMIT 1), '0'::xid8) "
-            "AND id > coalesce((SELECT floor FROM ledger_head ORDER BY size DESC LIMIT 1), 0) "
-            "AND NOT EXISTS (SELECT 1 FROM ledger_leaf leaf WHERE leaf.entry_id = entry.id)"
-        )
+        cursor.execute(_LAG)
         waiting, seconds = cursor.fetchone()
         return waiting, seconds

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from drf_spectacular.utils import inline_serializer
 from rest_framework import serializers
 
-from ledger.models import Conversion, Evidence
+from ledger.models import Conversion, Entry, Evidence, Opening
 from rako.core.money import to_wire
+from rako.core.tlog.encoding import encode_base64
 from rako.core.wire import DateField, InstantField, NumberField, TextField, WireSerializer, instant
 
 
@@ -75,6 +77,74 @@ class EvidencesReply(WireSerializer):
     evidence = EvidenceReply(many=True)
 
 
+class EntryReply(WireSerializer):
+    entry_id = serializers.CharField()
+    index = serializers.IntegerField(allow_null=True, help_text="Its place in the log; null until it is sequenced.")
+    kind = serializers.CharField()
+    stream_id = serializers.CharField()
+    stream_seq = serializers.IntegerField()
+    recorded_at = InstantField()
+    leaf_hash = serializers.CharField(help_text="base64")
+    body = serializers.CharField(help_text="base64 of the exact bytes that are hashed")
+    opening = serializers.CharField(allow_null=True, help_text="base64 of what was sealed for you")
+    receipt = serializers.CharField(help_text="signed note")
+
+
+class LogKeysReply(WireSerializer):
+    origin = serializers.CharField()
+    checkpoint = serializers.ListField(child=serializers.CharField(), help_text="newest first")
+    receipt = serializers.ListField(child=serializers.CharField(), help_text="newest first")
+    witnesses = serializers.ListField(child=serializers.CharField())
+
+
+# `from` is no name for an attribute.
+ConsistencyReply = inline_serializer(
+    "ConsistencyReply",
+    {
+        "from": serializers.IntegerField(),
+        "to": serializers.IntegerField(),
+        "path": serializers.ListField(child=serializers.CharField(), help_text="base64 hashes"),
+    },
+)
+
+
+class ProvenEntry(WireSerializer):
+    entry_id = serializers.CharField()
+    index = serializers.IntegerField()
+    body = serializers.CharField()
+    inclusion = serializers.ListField(child=serializers.CharField())
+    receipt = serializers.CharField()
+    opening = serializers.CharField(allow_null=True)
+
+
+class ConversionProofReply(WireSerializer):
+    format = serializers.ChoiceField(choices=["rako-conversion-proof@v1"])
+    party = serializers.ChoiceField(choices=["merchant", "agent"])
+    origin = serializers.CharField()
+    conversion_id = serializers.CharField()
+    aap_code = serializers.CharField()
+    checkpoint = serializers.CharField()
+    entries = ProvenEntry(many=True)
+    keys = serializers.DictField()
+
+
+def entry_wire(entry: Entry, opening: Opening | None, receipt: str) -> dict[str, Any]:
+    """An entry as one of its parties sees it. Load it with its leaf."""
+    leaf = getattr(entry, "leaf", None)
+    return {
+        "entryId": entry.entry_id,
+        "index": None if leaf is None else leaf.pk,
+        "kind": entry.kind,
+        "streamId": entry.stream_id,
+        "streamSeq": entry.stream_seq,
+        "recordedAt": instant(entry.recorded_at),
+        "leafHash": encode_base64(bytes(entry.leaf_hash)),
+        "body": encode_base64(bytes(entry.body)),
+        "opening": None if opening is None else encode_base64(bytes(opening.content)),
+        "receipt": receipt,
+    }
+
+
 def report_wire(conversion: Conversion, order_reference: str) -> dict[str, Any]:
     """The reply to a report, under the merchant's own order reference."""
     return {
@@ -112,8 +182,8 @@ def conversion_wire(conversion: Conversion) -> dict[str, Any]:
 
 
 def status_wire(conversion: Conversion) -> str:
-    """The API says `pending` for pending_validation (protocol, section 3)."""
-    return "pending" if conversion.status == Conversion.Status.PENDING_VALIDATION else str(conversion.status)
+    """The API says `pending` until validation ends (protocol, section 3), also while it has yet to begin."""
+    return "pending" if conversion.status in (Status.MATCHED, Status.PENDING_VALIDATION) else str(conversion.status)
 
 
 def evidence_wire(evidence: Evidence) -> dict[str, Any]:

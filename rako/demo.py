@@ -25,14 +25,25 @@ class DemoFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Walked:
+    """What came of a walk: the conversion, the merchant's proof of it, and the keys published before the sale."""
+
+    conversion_id: str
+    proof: dict[str, Any]
+    log_keys: dict[str, Any]
+    code_keys: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Walk:
     """One walk against a running server; `say` prints a line."""
 
     base_url: str
     say: Callable[[str], object]
 
-    def run(self) -> dict[str, Any]:
-        """Walk all steps; returns the conversion. Raises DemoFailed."""
+    def run(self) -> "Walked":
+        """Walk all steps. Raises DemoFailed."""
+        pinned = self._published_keys()
         search = self._search()
         recommendation = self._recommend(search)
         checkout = self._checkout(search["sessionId"], recommendation["recommendationId"])
@@ -40,7 +51,14 @@ class Walk:
         conversion = self._await_conversion(search["sessionId"])
         self._merchant_reports(search["sessionId"], conversion)
         self._evidence(conversion)
-        return conversion
+        return Walked(conversion["conversionId"], self._proof(conversion), *pinned)
+
+    def _published_keys(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What a careful party fetches once, before it trusts any proof."""
+        return (
+            self._call("GET", "/v1/ledger/keys", None, show=False, quiet=True),
+            self._call("GET", "/.well-known/jwks.json", None, show=False, quiet=True),
+        )
 
     def _search(self) -> dict[str, Any]:
         self._title(1, "The agent searches for a SIM with at least 20 GB, without a contract")
@@ -121,6 +139,24 @@ class Walk:
         for item in reply["evidence"]:
             self.say(f"     {item['source']:<16} {item['reference']:<32} sha256 {item['sha256'][:16]}…")
         _expect(len(reply["evidence"]) == len({"psp_event", "merchant_report"}), "evidence is missing")
+
+    def _proof(self, conversion: dict[str, Any]) -> dict[str, Any]:
+        self._title(8, "The merchant takes home a proof: one file, which needs no word of ours")
+        path = f"/v1/conversions/{conversion['conversionId']}/proof"
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            reply = requests.get(
+                self.base_url + path, headers={"Authorization": f"Bearer {DEMO_MERCHANT_KEY}"}, timeout=30
+            )
+            if reply.status_code != requests.codes.service_unavailable or time.monotonic() > deadline:
+                break
+            time.sleep(0.2)  # its entries are in the log within a second
+        self.say(f"     GET  {path} -> {reply.status_code}, {len(reply.content):,} bytes")
+        _expect(reply.ok, f"GET {path} answered {reply.status_code}: {reply.text}")
+        proof: dict[str, Any] = reply.json()
+        size = proof["checkpoint"].split("\n")[1]
+        self.say(f"     {len(proof['entries'])} entries, each with its path to the checkpoint of {size} entries")
+        return proof
 
     def _title(self, number: int, text: str) -> None:
         self.say("")

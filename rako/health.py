@@ -11,9 +11,11 @@ from procrastinate.contrib.django.models import ProcrastinateWorker
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from ledger.sequencer import lag
 from rako.core.api_views import PublicView
 
 _WORKER_SILENCE = timedelta(seconds=60)
+_SEQUENCER_SILENCE = 10.0  # seconds
 
 
 class HealthView(PublicView):
@@ -25,7 +27,8 @@ class HealthView(PublicView):
 
 
 class ReadyView(PublicView):
-    """GET /health/ready: 200 when the database answers and a worker is alive, else 503 naming what is not."""
+    """GET /health/ready: 200 when the database answers, a worker is alive and the log keeps up, else 503 naming what
+    is not."""
 
     @extend_schema(operation_id="ready", summary="Readiness", responses=dict, auth=[])
     def get(self, request: Request) -> Response:
@@ -43,6 +46,12 @@ def _parts() -> dict[str, str]:
         connection.ensure_connection()
         seen = timezone.now() - _WORKER_SILENCE
         worker = ProcrastinateWorker.objects.filter(last_heartbeat__gt=seen).exists()
+        _, waiting = lag()
     except DatabaseError:
-        return {"database": "unavailable", "worker": "unknown"}
-    return {"database": "ok", "worker": "ok" if worker else "missing"}
+        return {"database": "unavailable", "worker": "unknown", "sequencer": "unknown"}
+    # Entries wait a fraction of a second for their place in the log, unless no sequencer runs.
+    return {
+        "database": "ok",
+        "worker": "ok" if worker else "missing",
+        "sequencer": "ok" if waiting < _SEQUENCER_SILENCE else f"{waiting:.0f} s behind",
+    }

@@ -1,4 +1,4 @@
-"""Runs web and worker as children of one process, and lets neither outlive it."""
+"""Runs web, worker and sequencer as children of one process, and lets none outlive it."""
 
 import contextlib
 import ctypes
@@ -29,7 +29,7 @@ class ServerFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running web server with its worker."""
+    """A running web server with its worker and sequencer."""
 
     base_url: str
     processes: dict[str, subprocess.Popen[bytes]]
@@ -51,7 +51,7 @@ def serving(
 ) -> Iterator[Server]:
     """Serve on a port (a free one unless told) of the loopback address; the children are gone afterwards.
 
-    `log_file` takes what the children print; without it they share our output. `web_only` leaves the worker out and
+    `log_file` takes what the children print; without it they share our output. `web_only` leaves the others out and
     names the path that answers 200 when web is up. Links carry this address, or the configured one if `public`.
     Raises ServerFailed.
     """
@@ -63,7 +63,7 @@ def serving(
     out = log_file.open("ab") if log_file else None
     server = Server(base_url, {})
     try:
-        for name, command in _commands(port, workers, with_worker=not web_only).items():
+        for name, command in _commands(port, workers, web_only=bool(web_only)).items():
             server.processes[name] = subprocess.Popen(  # noqa: S603  # our own commands, no shell
                 command,
                 cwd=ROOT,
@@ -99,10 +99,10 @@ def _refuse_taken(port: int) -> None:
             raise ServerFailed(f"is port {port} in use?") from None
 
 
-def _commands(port: int, workers: int, *, with_worker: bool) -> dict[str, list[str]]:
+def _commands(port: int, workers: int, *, web_only: bool) -> dict[str, list[str]]:
     manage = [sys.executable, "manage.py"]
-    web = [*manage, "web", "--host", HOST, "--port", str(port), "--workers", str(workers)]
-    return {"web": web} | ({"worker": [*manage, "worker"]} if with_worker else {})
+    web = {"web": [*manage, "web", "--host", HOST, "--port", str(port), "--workers", str(workers)]}
+    return web if web_only else web | {"worker": [*manage, "worker"], "sequencer": [*manage, "sequencer"]}
 
 
 def _die_with_parent() -> None:

@@ -7,6 +7,15 @@ from drf_spectacular.renderers import OpenApiJsonRenderer
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from checkout.views import CheckoutView, PurchaseView, WebhookView, returned
+from ledger.log_views import (
+    CheckpointView,
+    ConsistencyView,
+    ConversionProofView,
+    EntryProofView,
+    EntryView,
+    LogKeysView,
+    TileView,
+)
 from ledger.views import ConversionsView, ConversionView, EvidenceView, SessionView
 from merchants.views import IssueView, JwksView, PublicKeyView, VerifyView
 from rako.core.errors import only
@@ -28,6 +37,13 @@ urlpatterns = [
     path("v1/conversions", ConversionsView.as_view()),
     path("v1/conversions/<str:conversion_id>", ConversionView.as_view()),
     path("v1/conversions/<str:conversion_id>/evidence", EvidenceView.as_view()),
+    path("v1/conversions/<str:conversion_id>/proof", ConversionProofView.as_view()),
+    path("v1/ledger/checkpoint", CheckpointView.as_view()),
+    path("v1/ledger/tile/<path:tile>", TileView.as_view()),
+    path("v1/ledger/consistency", ConsistencyView.as_view()),
+    path("v1/ledger/keys", LogKeysView.as_view()),
+    path("v1/ledger/entries/<str:entry_id>", EntryView.as_view()),
+    path("v1/ledger/entries/<str:entry_id>/proof", EntryProofView.as_view()),
     path("v1/codes/issue", IssueView.as_view()),
     path("v1/codes/verify", VerifyView.as_view()),
     path("v1/codes/public-key", PublicKeyView.as_view()),

@@ -16,7 +16,6 @@ from rako.core import money
 from rako.core.errors import BadRequest
 from rako.core.facts import Appended, Fact, state
 from rako.core.ids import is_id
-from rako.core.wire import instant
 from sessions_app.models import Agent, Session
 
 WINDOW = timedelta(hours=24)
@@ -95,8 +94,8 @@ def create_session(agent: Agent, query: OfferQuery) -> tuple[Session, Appended]:
     fact = Fact(
         stream_id=session.pk,
         kind="search.recorded",
-        facts={"session_id": session.pk, "expires_at": instant(session.expires_at)},
-        for_agent={"agent_id": agent.pk, "query": session.query},
+        # Nobody but the agent may read this entry: nothing in it needs sealing.
+        facts={"session_id": session.pk, "agent_id": agent.pk, "query": session.query},
         occurred_at=now,
         idempotency_key=f"search:{session.pk}",
         agent_id=agent.pk,

@@ -14,9 +14,7 @@ EVENT = "id, merchant_id, kind, sale_reference, reference, amount_minor, reason,
 
 _TRIGGERS = "".join(create_trigger(name) for name in TRIGGERS)
 _NO_TRIGGERS = "".join(f"DROP TRIGGER {name} ON {table};\n" for name, (table, _, _) in TRIGGERS.items())
-_NO_FUNCTIONS = "".join(
-    f"DROP FUNCTION {name}({APPEND_ARGUMENTS if name == 'ledger_append' else ''});\n" for name in FUNCTIONS
-)
+_NO_FUNCTIONS = "".join(f"DROP FUNCTION {name};\n" for name in FUNCTIONS)
 
 
 class Migration(migrations.Migration):
@@ -36,6 +34,7 @@ class Migration(migrations.Migration):
         guard("ledger_checkpoint"),
         guard("ledger_cosignature"),
         guard("ledger_logkey"),
+        guard("ledger_verification"),
         guard("ledger_evidence"),
         guard("ledger_conversion", FACTS),
         guard("ledger_event", EVENT),

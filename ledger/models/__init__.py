@@ -2,7 +2,7 @@
 
 from ledger.models.conversion import Conversion, Event, Evidence, Status
 from ledger.models.entry import Account, Balance, Entry, Opening, Posting
-from ledger.models.log import Checkpoint, Cosignature, Head, Leaf, LogKey, Tile
+from ledger.models.log import Checkpoint, Cosignature, Head, Leaf, LogKey, Tile, Verification
 
 __all__ = [
     "Account",
@@ -20,4 +20,5 @@ __all__ = [
     "Posting",
     "Status",
     "Tile",
+    "Verification",
 ]

@@ -94,3 +94,26 @@ class LogKey(AppendOnlyModel):
 
     def __str__(self) -> str:
         return self.vkey
+
+
+class Verification(AppendOnlyModel):
+    """One run of `verify_ledger`: what was looked at and what was found."""
+
+    class Mode(models.TextChoices):
+        FULL = "full"
+        SINCE = "since"
+        SAMPLE = "sample"
+
+    mode = models.CharField(max_length=6, choices=Mode)
+    entries = models.BigIntegerField(help_text="Entries looked at.")
+    size = models.BigIntegerField(help_text="Size of the log when it ended.")
+    is_sound = models.BooleanField()
+    findings = models.JSONField(default=list, help_text="The first findings.")
+    seconds = models.FloatField()
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.mode} at {self.created_at:%Y-%m-%d %H:%M}: {'sound' if self.is_sound else 'TAMPERED WITH'}"

@@ -62,6 +62,7 @@ GUARDED_TABLES = frozenset(
         "ledger_checkpoint",
         "ledger_cosignature",
         "ledger_logkey",
+        "ledger_verification",
         "ledger_evidence",
         "ledger_conversion",
         "ledger_event",

@@ -80,10 +80,10 @@ def canonical(facts: dict[str, Any]) -> bytes:
 
     Raises TypeError for anything else, floats above all, and ValueError for text that JSON or PostgreSQL cannot hold.
     """
-    _check(facts)
     try:
+        _check(facts)
         return orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)
-    except orjson.JSONEncodeError as error:  # lone surrogates
+    except (orjson.JSONEncodeError, RecursionError) as error:  # lone surrogates; nested too deeply
         raise ValueError(str(error)) from None
 
 
@@ -131,6 +131,7 @@ def _check(value: Any) -> None:
         for name, item in value.items():
             if not (isinstance(name, str) and name.isascii()):
                 raise TypeError("ledger bodies have ASCII keys")
+            _check(name)
             _check(item)
     elif isinstance(value, list | tuple):
         for item in value:

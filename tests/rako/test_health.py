@@ -2,6 +2,8 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from rako.core.ids import new_id
+
 
 def worker(seconds_ago):
     """A worker of the queue, as it registers itself, that was heard of so long ago."""
@@ -33,7 +35,10 @@ def test_with_a_worker_it_is(as_stranger):
 
     reply = as_stranger.get("/health/ready")
 
-    assert (reply.status_code, reply.json()) == (200, {"status": "ok", "database": "ok", "worker": "ok"})
+    assert (reply.status_code, reply.json()) == (
+        200,
+        {"status": "ok", "database": "ok", "worker": "ok", "sequencer": "ok"},
+    )
 
 
 @pytest.mark.django_db
@@ -48,3 +53,20 @@ def test_a_worker_counts_for_a_minute_after_its_last_sign(as_stranger, seconds, 
 @pytest.mark.parametrize("path", ["/health", "/health/ready"])
 def test_health_is_read_only(as_stranger, path):
     assert as_stranger.post(path).status_code == 405
+
+
+@pytest.mark.django_db
+def test_a_log_that_does_not_keep_up_is_told(as_stranger):
+    worker(0)
+    with connection.cursor() as cursor:  # an entry of long ago: only the guard's owner can make one
+        cursor.execute("ALTER TABLE ledger_entry DISABLE TRIGGER ledger_entry_stamp")
+        cursor.execute(
+            "INSERT INTO ledger_entry"
+            " (entry_id, stream_id, stream_seq, kind, idempotency_key, occurred_at, recorded_at, body)"
+            " VALUES (%s, %s, 1, 'test.fact', 'x', now(), now() - interval '15 s', '')",
+            [new_id(), new_id()],
+        )
+
+    reply = as_stranger.get("/health/ready")
+
+    assert (reply.status_code, reply.json()) == (503, {"error": "Not ready: sequencer"})
