@@ -1,5 +1,6 @@
 """Records conversions: the one way in for every proof of a sale, whoever brings it."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -12,15 +13,17 @@ from ledger import commission
 from ledger.accounts import Split, accrued, difference
 from ledger.evidence import SaleEvidence
 from ledger.lifecycle import claim_waiting, hold_references, parties_of
-from ledger.models import Conversion, Evidence, Status
+from ledger.models import Conversion, Entry, Evidence, Status
 from ledger.models.conversion import Level
 from merchants.verticals import VERTICALS
 from rako.core.aap_code import decode
 from rako.core.errors import Conflict
-from rako.core.facts import Fact, Posting, state
+from rako.core.facts import Appended, Fact, Posting, state
 from rako.core.money import Money
 from rako.core.wire import instant
 from sessions_app.models import Recommendation, Session
+
+TELL_OF_EVIDENCE = ("conversion.recorded", "evidence.attached", "evidence.contradicts")
 
 
 class SessionConverted(Conflict):
@@ -36,6 +39,7 @@ class Recorded:
     """The conversion a proof belongs to: `made` by it, or the proof was `attached` to it, or was known before."""
 
     conversion: Conversion
+    entry: Appended
     made: bool = False
     attached: bool = False
 
@@ -67,17 +71,14 @@ def _record(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
     if known is not None:
         if known.conversion.session_id != recommendation.session_id:
             raise OrderAttributed()
-        return Recorded(known.conversion)
+        return Recorded(known.conversion, entry_of(known))
     existing = Conversion.objects.filter(session=recommendation.session_id).first()
     if (
         existing is None
         and Conversion.objects.filter(merchant=merchant_id, order_reference=evidence.order_reference).exists()
     ):
         raise OrderAttributed()
-    if existing is None:
-        recorded = Recorded(_make(recommendation, evidence), made=True)
-    else:
-        recorded = _attach(existing, recommendation, evidence)
+    recorded = _attach(existing, recommendation, evidence) if existing else _make(recommendation, evidence)
     claim_waiting(recorded.conversion, [evidence.reference, evidence.order_reference])
     return recorded
 
@@ -92,7 +93,14 @@ def _known(recommendation: Recommendation, evidence: SaleEvidence) -> Evidence |
     )
 
 
-def _make(recommendation: Recommendation, evidence: SaleEvidence) -> Conversion:
+def entry_of(evidence: Evidence) -> Appended:
+    """The entry that tells of a piece of evidence."""
+    found = Entry.objects.filter(stream_id=evidence.conversion_id, kind__in=TELL_OF_EVIDENCE).order_by("stream_seq")
+    entry = next(row for row in found if json.loads(bytes(row.body))["facts"]["evidence"]["source"] == evidence.source)
+    return Appended(entry.pk, entry.entry_id, entry.stream_seq, entry.recorded_at, bytes(entry.leaf_hash), False)
+
+
+def _make(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
     offer, code = recommendation.offer, decode(recommendation.aap_code)
     earned = commission.compute(
         code.payload["com"],
@@ -129,7 +137,7 @@ def _make(recommendation: Recommendation, evidence: SaleEvidence) -> Conversion:
         validation_ends_at=ends_at,
     )
     Session.objects.filter(pk=conversion.session_id).update(status=Session.Status.CONVERTED)
-    _state(
+    entry = _state(
         conversion,
         evidence,
         "conversion.recorded",
@@ -137,7 +145,7 @@ def _make(recommendation: Recommendation, evidence: SaleEvidence) -> Conversion:
         facts=_commission_facts(conversion, earned),
         postings=difference({}, accrued(Split(earned.amount, earned.fee, earned.payout)), parties_of(conversion)),
     )
-    return conversion
+    return Recorded(conversion, entry, made=True)
 
 
 def _attach(conversion: Conversion, recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
@@ -154,8 +162,8 @@ def _attach(conversion: Conversion, recommendation: Recommendation, evidence: Sa
         Conversion.objects.filter(pk=conversion.pk).update(verification_level=evidence.level)
         conversion.verification_level = evidence.level
     key = f"evidence:{conversion.merchant_id}:{evidence.source}:{evidence.sha256}"
-    _state(conversion, evidence, "evidence.attached" if agrees else "evidence.contradicts", key=key)
-    return Recorded(conversion, attached=True)
+    entry = _state(conversion, evidence, "evidence.attached" if agrees else "evidence.contradicts", key=key)
+    return Recorded(conversion, entry, attached=True)
 
 
 def _state(
@@ -166,7 +174,7 @@ def _state(
     key: str,
     facts: dict[str, Any] | None = None,
     postings: Sequence[Posting] = (),
-) -> None:
+) -> Appended:
     """Store a piece of evidence and the entry that tells of it, in one round trip."""
     fact = Fact(
         stream_id=conversion.pk,
@@ -194,7 +202,7 @@ def _state(
         sha256=evidence.sha256,
         details=evidence.details,
     )
-    state(fact, along_with=row)
+    return state(fact, along_with=row)
 
 
 def _validation_end(starts: str, days: int, evidence: SaleEvidence) -> datetime | None:

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from django.utils import timezone
 
-from ledger.conversions import Recorded, record_conversion
+from ledger.conversions import Recorded, entry_of, record_conversion
 from ledger.evidence import PAYMENT_ORDER, SaleEvidence
 from ledger.models import Evidence
 from ledger.models.conversion import Level, Path
@@ -63,7 +63,7 @@ def report_conversion(merchant: Merchant, report: Report) -> Recorded:
     if earlier is not None:
         if earlier.details != content:
             raise ReportConflict()
-        return Recorded(earlier.conversion)
+        return Recorded(earlier.conversion, entry_of(earlier))
     now = timezone.now()
     occurred_at = report.occurred_at or now
     _check_window(recommendation, occurred_at, now, report.service_on)

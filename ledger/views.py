@@ -12,6 +12,7 @@ from ledger.reports import Report, report_conversion
 from rako.core.api_views import AnyKeyView, KeyedRequest
 from rako.core.errors import BadRequest, Forbidden, NotFound
 from rako.core.ids import is_id
+from rako.core.receipts import receipt_for
 from sessions_app.models import Recommendation, Session
 from sessions_app.recommend import SessionNotFound
 from sessions_app.wire import recommendation_wire, session_wire
@@ -55,7 +56,7 @@ class ConversionsView(AnyKeyView):
         operation_id="reportConversion",
         summary="Report a sale (merchant)",
         request=wire.ReportBody,
-        responses=wire.ReportReply,
+        responses=wire.ReceiptedReportReply,
     )
     def post(self, request: KeyedRequest) -> Response:
         if request.auth != "merchant":
@@ -63,7 +64,8 @@ class ConversionsView(AnyKeyView):
         asked = wire.ReportBody.read(request)
         report = Report(value=asked.pop("transaction_value"), service_on=asked.pop("service_date", None), **asked)
         recorded = report_conversion(request.user.merchant, report)
-        return Response(wire.report_wire(recorded.conversion, report.order_reference))
+        reply = wire.report_wire(recorded.conversion, report.order_reference)
+        return Response(reply | {"receipt": receipt_for(recorded.entry)})
 
 
 class ConversionView(AnyKeyView):

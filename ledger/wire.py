@@ -5,8 +5,9 @@ from typing import Any
 from drf_spectacular.utils import inline_serializer
 from rest_framework import serializers
 
-from ledger.models import Conversion, Entry, Evidence, Opening
+from ledger.models import Conversion, Entry, Evidence, Opening, Status
 from rako.core.money import to_wire
+from rako.core.receipts import RECEIPT
 from rako.core.tlog.encoding import encode_base64
 from rako.core.wire import DateField, InstantField, NumberField, TextField, WireSerializer, instant
 
@@ -40,6 +41,10 @@ class ReportReply(WireSerializer):
     commission = CommissionReply()
     status = serializers.CharField()
     validation_period_days = serializers.IntegerField()
+
+
+class ReceiptedReportReply(ReportReply):
+    receipt = serializers.CharField(help_text=RECEIPT)
 
 
 class ConversionReply(ReportReply):

@@ -8,10 +8,9 @@ from merchants.catalogue import ListedOffer
 from merchants.codes import code_for
 from merchants.verticals import VERTICALS
 from rako.core.money import to_wire
+from rako.core.receipts import RECEIPT
 from rako.core.wire import InstantField, TextField, WireSerializer, instant
 from sessions_app.models import Recommendation, Session
-
-RECEIPT = "Signed note: the entry's id, leaf hash and time. Keep it to show that the ledger must contain the entry."
 
 
 class RecommendRequest(WireSerializer):

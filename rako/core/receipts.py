@@ -16,6 +16,9 @@ from rako.core.tlog.notes import NoteSigner
 from rako.core.tlog.receipts import receipt_name, receipt_text
 from rako.core.wire import instant
 
+# What replies say of the field.
+RECEIPT = "Signed note: the entry's id, leaf hash and time. Keep it to show that the ledger must contain the entry."
+
 
 def receipt_for(entry: Appended) -> str:
     """The signed note over an entry's id, leaf hash and time."""

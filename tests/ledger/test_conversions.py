@@ -1,3 +1,4 @@
+import hashlib
 from datetime import date, timedelta
 
 import orjson
@@ -28,7 +29,7 @@ def test_the_entry_tells_all_of_it(recommendation, proof):
     conversion = record_conversion(recommendation, proof()).conversion
 
     body = orjson.loads(bytes(Entry.objects.get().body))
-    assert body["commission"] == {
+    assert body["facts"]["commission"] == {
         "type": "cpa",
         "gross_minor": 800,
         "path_multiplier": "1.00",
@@ -37,7 +38,24 @@ def test_the_entry_tells_all_of_it(recommendation, proof):
         "fee_minor": 160,
         "payout_minor": 640,
     }
-    assert (body["conversion_id"], body["evidence"]["sha256"]) == (conversion.pk, "ab" * 32)
+    assert (body["facts"]["conversion_id"], body["evidence"]) == (conversion.pk, "ab" * 32)
+    assert body["postings"] == [
+        ["merchant_accrued", "GBP", 800],
+        ["builder_pending", "GBP", -640],
+        ["fee_pending", "GBP", -160],
+    ]
+
+
+def test_what_concerns_one_party_is_sealed(recommendation, proof):
+    conversion = record_conversion(recommendation, proof()).conversion
+
+    entry = Entry.objects.get()
+    openings = {row.party: bytes(row.content) for row in entry.openings.all()}
+    body = orjson.loads(bytes(entry.body))
+    assert body["sealed"] == {party: hashlib.sha256(content).hexdigest() for party, content in openings.items()}
+    assert orjson.loads(openings["merchant"]).items() >= {"order_reference": "order-1", "reference": "pi_1"}.items()
+    assert orjson.loads(openings["agent"])["builder_id"] == conversion.builder_id
+    assert not any(secret in bytes(entry.body).decode() for secret in ("order-1", "pi_1", conversion.builder_id))
 
 
 def test_the_commission_is_the_codes_whatever_the_offer_says_later(recommendation, proof):
@@ -161,7 +179,7 @@ def test_entries_of_a_stream_are_chained(recommendation, proof):
 
 
 def test_recording_costs_a_fixed_number_of_queries(recommendation, proof, django_assert_max_num_queries):
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(11):
         record_conversion(recommendation, proof())
 
 

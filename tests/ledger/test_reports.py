@@ -29,6 +29,7 @@ def report(as_merchant, recommendation):
 def test_a_report_makes_a_conversion(report, recommendation):
     reply = report().json()
 
+    assert reply.pop("receipt").startswith("rako.sh/ledger/receipt\n")
     assert reply == {
         "conversionId": Conversion.objects.get().pk,
         "sessionId": recommendation.session_id,
