@@ -6,10 +6,10 @@ RUNTIME := .venv/.runtime-ready
 DEVELOPMENT := .venv/.development-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint bench clean
+.PHONY: help demo serve test test-deep lint bench clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 demo: $(RUNTIME) ## Walk the main job over HTTP on a free port, print each step, verify the ledger
 	@$(BIN)/python manage.py demo
@@ -20,6 +20,9 @@ serve: $(RUNTIME) ## Run web, worker and sequencer until Ctrl-C  [PORT=3456]
 test: $(DEVELOPMENT) lint ## Lint, types, migrations, architecture and the whole test suite
 	@$(BIN)/python manage.py makemigrations --check --dry-run
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-deep: $(DEVELOPMENT) ## The ledger's attack, crash and random tests at a hundred times their size (hours)
+	@RAKO_TEST_DEPTH=100 $(BIN)/python -m pytest tests/core/tlog tests/core/test_facts.py tests/ledger tests/tools $(ARGS)
 
 lint: $(DEVELOPMENT)
 	@$(BIN)/ruff check .
