@@ -178,7 +178,7 @@ class Walk:
 
     def _show(self, reply: dict[str, Any]) -> None:
         for name, value in reply.items():
-            text = value if isinstance(value, str) else json.dumps(value)
+            text = " ".join(value.split()) if isinstance(value, str) else json.dumps(value)
             self.say(f"       {name:<20} {text if len(text) <= _WIDTH else text[:_WIDTH] + '…'}")
 
 
