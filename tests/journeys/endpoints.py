@@ -2,9 +2,11 @@
 
 import json
 import re
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from django.apps import apps
@@ -13,7 +15,9 @@ from django.test import Client
 from django.urls import get_resolver
 from django.utils import timezone
 
+from ledger.models import Entry
 from rako.core.ids import is_id
+from sessions_app.recommend import record_recommendation
 from tests.factories import (
     AgentKeyFactory,
     MerchantKeyFactory,
@@ -21,11 +25,13 @@ from tests.factories import (
     RecommendationFactory,
     SessionFactory,
 )
+from tests.ledger.log import publish_log
 
 # One for all calls: making one sets up the whole stack of middleware.
 CLIENT = Client(raise_request_exception=False, enforce_csrf_checks=True)
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 UNKNOWN_ID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+PARAMETER = re.compile("<(?:str|path):([a-z_]+)>")
 ODD_IDS = (
     UNKNOWN_ID,
     UNKNOWN_ID.lower(),
@@ -90,16 +96,18 @@ _MANDATE = {
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One method of one route. `party` says whose key it takes; `body` and `query` name what it reads."""
+    """One method of one route. `party` says whose key it takes; `body` and `query` name what it reads, and `needs` is
+    the part of the query that it cannot do without."""
 
     method: str
     route: str
     party: str
     body: dict[str, Field] = field(default_factory=dict)
     query: dict[str, str] = field(default_factory=dict)
+    needs: str = ""
 
     def __str__(self) -> str:
-        return f"{self.method} /{self.route.replace('<str:', '{').replace('>', '}')}"
+        return f"{self.method} /" + PARAMETER.sub(r"{\1}", self.route)
 
 
 ENDPOINTS = (
@@ -138,6 +146,13 @@ ENDPOINTS = (
     ),
     Endpoint("GET", "v1/conversions/<str:conversion_id>", "both"),
     Endpoint("GET", "v1/conversions/<str:conversion_id>/evidence", "both"),
+    Endpoint("GET", "v1/conversions/<str:conversion_id>/proof", "both"),
+    Endpoint("GET", "v1/ledger/checkpoint", "nobody", query={"size": "whole"}),
+    Endpoint("GET", "v1/ledger/tile/<path:tile>", "nobody"),
+    Endpoint("GET", "v1/ledger/consistency", "nobody", query={"from": "whole", "to": "whole"}, needs="from=1&to=1"),
+    Endpoint("GET", "v1/ledger/keys", "nobody"),
+    Endpoint("GET", "v1/ledger/entries/<str:entry_id>", "both"),
+    Endpoint("GET", "v1/ledger/entries/<str:entry_id>/proof", "both"),
     Endpoint("POST", "v1/codes/issue", "both", {"offerId": _ID}),
     Endpoint("POST", "v1/codes/verify", "nobody", {"code": Field("text", required=True)}),
     Endpoint("GET", "v1/codes/public-key", "nobody"),
@@ -155,7 +170,8 @@ def routes_served() -> set[str]:
 
 
 class World:
-    """An agent and a merchant with an open session, a recommendation and a conversion; and strangers of both kinds."""
+    """An agent and a merchant with an open session, a recommendation and a conversion, which is in the published log;
+    and strangers of both kinds."""
 
     def __init__(self) -> None:
         self.agent, self.other_agent = AgentKeyFactory(), AgentKeyFactory()
@@ -166,13 +182,18 @@ class World:
         self.recommendation = self.recommend(self.offer)
         self.session = self.recommendation.session
         self.connection = self.offer.merchant.connections.get()
-        self.conversion_id = self._convert(self.recommend(self.offer))
+        self.conversion_id = self._convert()
+        self.entry_id = Entry.objects.get(stream_id=self.conversion_id).entry_id
+        with tempfile.TemporaryDirectory() as folder:  # of a signer that has not signed before
+            publish_log(Path(folder))
 
     def recommend(self, offer: Any) -> Any:
         """A recommendation in a session of its own."""
         return RecommendationFactory(session=SessionFactory(agent=self.agent.agent), offer=offer)
 
-    def _convert(self, recommendation: Any) -> str:
+    def _convert(self) -> str:
+        agent, session = self.agent.agent, SessionFactory(agent=self.agent.agent)
+        recommendation, *_ = record_recommendation(agent, session_id=session.pk, offer_id=self.offer.pk)
         sale = {"sessionId": recommendation.session_id, "orderReference": "order-0", "transactionValue": 10}
         reply = call("POST", "/v1/conversions", json.dumps(sale), key=self.merchant.secret)
         return str(reply.json()["conversionId"])
@@ -183,10 +204,12 @@ class World:
             "offer_id": self.offer.pk,
             "session_id": self.session.pk,
             "conversion_id": self.conversion_id,
+            "entry_id": self.entry_id,
+            "tile": "0/000.p/1",
             "kind": "sandbox",
             "connection_id": self.connection.pk,
         }
-        return "/" + re.sub("<str:([a-z_]+)>", lambda match: odd or ids[match[1]], endpoint.route)
+        return "/" + PARAMETER.sub(lambda match: odd or ids[match[1]], endpoint.route)
 
     def body(self, endpoint: Endpoint) -> dict[str, Any]:
         """A body with every field, which the endpoint accepts."""
@@ -217,6 +240,7 @@ class World:
     def call(self, endpoint: Endpoint, body: Any = None, *, query: str = "", **options: Any) -> Any:
         """Call an endpoint with its party's key. `body` is JSON text, or a value to make it from."""
         options = {"key": self.keys.get(endpoint.party), "path": self.path(endpoint)} | options
+        query = "&".join(filter(None, (endpoint.needs, query)))
         path = options.pop("path") + (f"?{query}" if query else "")
         text = body if isinstance(body, str | bytes) else json.dumps(self.body(endpoint) if body is None else body)
         return call(options.pop("method", endpoint.method), path, text if endpoint.method == "POST" else b"", **options)

@@ -14,6 +14,9 @@ READ_BY_ID = [
     "GET /v1/sessions/{session_id}",
     "GET /v1/conversions/{conversion_id}",
     "GET /v1/conversions/{conversion_id}/evidence",
+    "GET /v1/conversions/{conversion_id}/proof",
+    "GET /v1/ledger/entries/{entry_id}",
+    "GET /v1/ledger/entries/{entry_id}/proof",
 ]
 BUYING = ["POST /v1/checkout", "POST /v1/purchase"]
 

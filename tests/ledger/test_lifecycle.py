@@ -54,6 +54,12 @@ def conversion(recommendation):
     return payment(recommendation)
 
 
+def settle(merchant_id):
+    tell(merchant_id, told(Kind.VALIDATED))
+    tell(merchant_id, told(Kind.SETTLEMENT_STARTED))
+    return tell(merchant_id, told(Kind.SETTLED, amount=640))
+
+
 def balances():
     rows = Posting.objects.values("account").annotate(total=Sum("amount_minor"))
     return {row["account"]: row["total"] for row in rows if row["total"]}
@@ -87,8 +93,7 @@ def test_a_sale_walks_to_its_payout_and_every_balance_is_right(conversion, merch
 
 
 def test_a_chargeback_after_the_payout_is_owed_by_the_builder(conversion, merchant_id):
-    tell(merchant_id, told(Kind.VALIDATED))
-    tell(merchant_id, told(Kind.SETTLED, amount=640))
+    settle(merchant_id)
 
     moved = tell(merchant_id, told(Kind.DISPUTE_LOST, "d1"))
 
@@ -257,8 +262,7 @@ def test_a_payout_told_again_is_the_payout_of_then(conversion, merchant_id):
 
 
 def test_what_a_builder_owes_is_not_paid_out(conversion, merchant_id):
-    tell(merchant_id, told(Kind.VALIDATED))
-    tell(merchant_id, told(Kind.SETTLED, amount=640))
+    settle(merchant_id)
     tell(merchant_id, told(Kind.DISPUTE_LOST, "d1"))
 
     with pytest.raises(NotCovered):

@@ -60,6 +60,11 @@ class Witness:
         """The name its cosignatures carry."""
         return self._verifier.name
 
+    @property
+    def vkey(self) -> str:
+        """Its key, as whoever checks its cosignatures needs it."""
+        return self._verifier.vkey
+
     def cosign(self, note: str, old_size: int, path: Sequence[bytes], timeout: float) -> str:
         """The witness's verified signature lines, to be appended to the note as they are.
 
