@@ -128,6 +128,7 @@ class AuthorizationInline(ReadOnlyInline):
 class CheckoutAdmin(ReadOnlyAdmin):
     """Handoffs to payment processors; never proof of payment."""
 
+    has_stream = True
     list_display = ("created_at", "merchant", "amount", "state", "mode", "backend", "failure", "id")
     list_filter = ("state", "mode", "backend", "currency")
     date_hierarchy = "created_at"
@@ -187,6 +188,7 @@ class AuthorizationAdmin(ReadOnlyAdmin):
 class WebhookReceiptAdmin(ReadOnlyAdmin):
     """The inbox: what PSPs sent, byte for byte, and what became of it."""
 
+    has_stream = True
     list_display = ("received_at", "event_type", "merchant", "result", "failed_check", "state", "attempts", "id")
     list_filter = ("state", "result", "failed_check", "event_type")
     date_hierarchy = "received_at"
@@ -197,7 +199,7 @@ class WebhookReceiptAdmin(ReadOnlyAdmin):
     fieldsets = (
         (None, {"fields": ("id", "connection", "event_type", "event_id", "received")}),
         ("What became of it", {"fields": ("state", "result", "failed_check", "reason", "conversion")}),
-        ("Processing", {"fields": ("attempts", "processed_at")}),
+        ("Processing", {"fields": ("attempts", "processed_at", "awaits", "retry_at")}),
         ("As received", {"fields": ("sha256", "pretty_headers", "pretty_body"), "classes": ("wide",)}),
     )
     received = time_column("received_at", "received at")

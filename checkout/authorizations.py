@@ -1,5 +1,6 @@
 """Authorizations: the buyer's mandate for one autonomous purchase (protocol, section 1, POST /v1/purchase)."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,8 +9,9 @@ from django.utils import timezone
 
 from checkout.models import Authorization, Checkout
 from rako.core.errors import BadRequest, Conflict, Forbidden
+from rako.core.facts import canonical
 from rako.core.money import Money, from_wire
-from rako.core.wire import InstantField, NumberField, TextField, WireSerializer
+from rako.core.wire import InstantField, NumberField, TextField, WireSerializer, instant
 from sessions_app.models import Recommendation
 
 
@@ -78,6 +80,24 @@ def use_mandate(mandate: Mandate, checkout: Checkout, *, agent_id: str) -> None:
     )
 
 
-def release_mandates(checkout: Checkout) -> None:
-    """A charge that definitely did not happen gives the mandate back."""
-    Authorization.objects.filter(checkout=checkout, released_at=None).update(released_at=timezone.now())
+def release_mandates(checkout: Checkout) -> str | None:
+    """A charge that definitely did not happen gives its mandate back; the digest of it, if it had one."""
+    if checkout.mode != Checkout.Mode.AUTONOMOUS:
+        return None
+    used = Authorization.objects.select_for_update().filter(checkout=checkout, released_at=None).first()
+    if used is None:
+        return None
+    Authorization.objects.filter(pk=used.pk).update(released_at=timezone.now())
+    return digest(used, agent_id=used.agent_id)
+
+
+def digest(mandate: Mandate | Authorization, *, agent_id: str) -> str:
+    """What the ledger says of a mandate: whoever has it can compute this, nobody else learns what it allows."""
+    content = {
+        "agent_id": agent_id,
+        "reference": mandate.reference,
+        "max_amount_minor": mandate.max_amount_minor,
+        "currency": mandate.currency,
+        "expires_at": instant(mandate.expires_at),
+    }
+    return hashlib.sha256(canonical(content)).hexdigest()

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from django.db import IntegrityError, transaction
@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from checkout.connectors.base import MalformedEvent
 from checkout.connectors.registry import connector_for, is_known
+from checkout.matching import PATIENCE, await_objects
 from checkout.models import WebhookReceipt
 from checkout.outcomes import Result, apply_outcome
 from merchants.models import Connection
@@ -26,6 +27,13 @@ _KEPT_HEADERS = 40
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 _SWEEP_AFTER = timedelta(seconds=30)
 _SWEEP_ATTEMPTS = 20
+_PAUSE_AFTER_FAULT = timedelta(minutes=5)
+_BATCH = 100
+# The columns that tell how a delivery was processed.
+_TOLD = (
+    *("state", "processed_at", "attempts", "result", "conversion", "failed_check", "reason"),
+    *("awaits", "retry_at"),
+)
 
 
 def find_connection(kind: str, connection_id: str) -> Connection:
@@ -65,60 +73,91 @@ def process(receipt_id: str, *, again: bool = False) -> tuple[WebhookReceipt, Re
     receipt = WebhookReceipt.objects.select_for_update(of=("self",)).select_related("connection").get(pk=receipt_id)
     if receipt.state == WebhookReceipt.State.PROCESSED and (not again or receipt.conversion_id):
         return receipt, Result("duplicate", receipt.conversion, receipt.failed_check, receipt.reason)
-    result = _carry_out(receipt)
+    result, named = _carry_out(receipt)
+    _tell(receipt, result)
     receipt.state = WebhookReceipt.State.PROCESSED
     receipt.processed_at = timezone.now()
     receipt.attempts += 1
     receipt.result, receipt.conversion = result.status, result.conversion
     receipt.failed_check, receipt.reason = result.failed_check, result.reason[:300]
-    fields = ["state", "processed_at", "attempts", "result", "conversion", "failed_check", "reason"]
-    receipt.save(update_fields=fields)
+    receipt.awaits, receipt.retry_at = [], None
+    if result.status == "unmatched":
+        await_objects(receipt, named)
+    receipt.save(update_fields=_TOLD)
     return receipt, result
 
 
+def process_again(receipt_ids: list[str]) -> int:
+    """Process deliveries again whose cause of refusal may be gone; returns how many could be. Safe to repeat."""
+    return _each(receipt_ids, again=True)
+
+
 def sweep() -> int:
-    """Process deliveries that a fault left behind; returns how many are done. Safe to repeat and to run in parallel."""
-    waiting = WebhookReceipt.objects.filter(
-        state="received", received_at__lt=timezone.now() - _SWEEP_AFTER, attempts__lt=_SWEEP_ATTEMPTS
+    """Process deliveries that a fault left behind, and unmatched ones whose pause is over; returns how many could be.
+
+    Safe to repeat and to run in parallel. What was still not matched after `PATIENCE` is left to people.
+    """
+    now = timezone.now()
+    left = WebhookReceipt.objects.filter(
+        state="received", received_at__lt=now - _SWEEP_AFTER, attempts__lt=_SWEEP_ATTEMPTS
     )
+    paused = WebhookReceipt.objects.filter(result="unmatched", retry_at__lte=now, received_at__gt=now - PATIENCE)
+    done = _each(left.order_by("received_at").values_list("pk", flat=True)[:_BATCH])
+    return done + _each(paused.order_by("retry_at").values_list("pk", flat=True)[:_BATCH], again=True)
+
+
+def _each(receipt_ids: Iterable[str], *, again: bool = False) -> int:
     done = 0
-    for receipt_id in list(waiting.order_by("received_at").values_list("pk", flat=True)[:100]):
+    for receipt_id in list(receipt_ids):
         try:
-            process(receipt_id)
+            process(receipt_id, again=again)
             done += 1
         except Exception:  # one broken delivery must not hold up the rest; it is counted, logged and kept
             log.exception("webhook %s could not be processed", receipt_id)
-            WebhookReceipt.objects.filter(pk=receipt_id).update(attempts=F("attempts") + 1)
+            later = timezone.now() + _PAUSE_AFTER_FAULT
+            WebhookReceipt.objects.filter(pk=receipt_id).update(attempts=F("attempts") + 1, retry_at=later)
     return done
 
 
-def _carry_out(receipt: WebhookReceipt) -> Result:
+def _carry_out(receipt: WebhookReceipt) -> tuple[Result, list[str]]:
+    """What the event's outcomes come to, and the objects at the PSP that they name."""
     connector = connector_for(receipt.connection)
     try:
         outcomes = connector.normalize(connector.read_event(bytes(receipt.body)))
     except MalformedEvent as error:
-        return _refuse(receipt, Result("rejected", failed_check="authentic", reason=str(error)))
+        return Result("rejected", failed_check="authentic", reason=str(error)), []
     results = [apply_outcome(receipt, outcome) for outcome in outcomes]
     result = min(results, key=lambda result: _WEIGHT.index(result.status), default=Result("ignored"))
-    return _refuse(receipt, result) if result.failed_check else result
+    return result, [psp_id for outcome in outcomes for psp_id in outcome.psp_ids]
 
 
-def _refuse(receipt: WebhookReceipt, result: Result) -> Result:
-    """A refusal is a fact too: it enters the ledger, once for each reason."""
-    kind = f"payment.{result.status}"
+def _tell(receipt: WebhookReceipt, result: Result) -> None:
+    """A refusal is a fact, and enters the ledger once for each reason; and so is that a refused payment matched."""
+    was_refused = receipt.result in ("unmatched", "rejected")
+    if result.failed_check:
+        _state(receipt, f"payment.{result.status}", result, key=f":{result.failed_check}")
+    elif was_refused and result.conversion is not None:
+        _state(receipt, "payment.matched", result)
+
+
+def _state(receipt: WebhookReceipt, kind: str, result: Result, *, key: str = "") -> None:
+    """Append to the receipt's own stream: it shows how unmatched evidence moves (`ledger.lifecycle.MOVES`)."""
+    facts = {"merchant_id": receipt.connection.merchant_id}
+    conversion = result.conversion
+    facts |= {"failed_check": result.failed_check} if conversion is None else {"conversion_id": conversion.pk}
     state(
         Fact(
             stream_id=receipt.pk,
             kind=kind,
-            facts={"failed_check": result.failed_check, "merchant_id": receipt.connection.merchant_id},
+            facts=facts,
             for_merchant={"event_id": receipt.event_id, "reason": result.reason},
             evidence_sha256=receipt.sha256,
-            occurred_at=receipt.received_at,
-            idempotency_key=f"{kind}:{receipt.pk}:{result.failed_check}",
+            occurred_at=receipt.received_at if conversion is None else timezone.now(),
+            idempotency_key=f"{kind}:{receipt.pk}{key}",
             merchant_id=receipt.connection.merchant_id,
+            agent_id=None if conversion is None else conversion.agent_id,
         )
     )
-    return result
 
 
 def _keep(headers: Mapping[str, str]) -> dict[str, str]:

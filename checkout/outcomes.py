@@ -1,33 +1,26 @@
 """What a payment outcome does: finds its checkout, moves it, and asks the gate whether a sale is proven."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Q
-from django.utils import timezone
 
 from checkout.connectors.base import OutcomeEvent, OutcomeType
 from checkout.gate import Refused, judge
+from checkout.matching import note_psp_objects
 from checkout.models import Checkout, WebhookReceipt
-from checkout.start import move, note_psp_objects
+from checkout.states import move
 from ledger.conversions import OrderAttributed, SessionConverted, record_conversion
 from ledger.models import Conversion
 from rako.core.ids import is_id
 
 State = Checkout.State
 
-# Success is final and comes through from any state, for a buyer may pay a page that was just closed; what is not
-# success never undoes what came after it, so events may arrive in any order.
-_MOVES: dict[OutcomeType, tuple[Checkout.State, tuple[Checkout.State, ...]]] = {
-    OutcomeType.PAYMENT_PENDING: (
-        State.PROCESSING,
-        (State.CREATING, State.OPEN, State.EXPIRING, State.UNKNOWN),
-    ),
-    OutcomeType.PAYMENT_FAILED: (
-        State.FAILED,
-        (State.CREATING, State.OPEN, State.EXPIRING, State.UNKNOWN, State.PROCESSING),
-    ),
-    # A page that expires after a declined card is told of twice, as failed and as expired, in any order: expiry stands.
-    OutcomeType.CHECKOUT_EXPIRED: (State.EXPIRED, (State.CREATING, State.OPEN, State.EXPIRING, State.FAILED)),
+# What an outcome short of success makes of a checkout, if `states.MOVES` allows it.
+_STATES = {
+    OutcomeType.PAYMENT_PENDING: State.PROCESSING,
+    OutcomeType.PAYMENT_FAILED: State.FAILED,
+    OutcomeType.CHECKOUT_EXPIRED: State.EXPIRED,
 }
 
 
@@ -48,7 +41,7 @@ def apply_outcome(receipt: WebhookReceipt, outcome: OutcomeEvent) -> Result:
         return _without_checkout(outcome)
     if outcome.type != OutcomeType.PAYMENT_SUCCEEDED:
         if checkout.connection_id == receipt.connection_id:
-            _move(checkout, outcome.type)
+            _move(checkout, receipt, outcome)
         return Result("ignored", reason=f"{outcome.type}: no sale yet")
     try:
         evidence = judge(receipt, outcome, checkout)
@@ -57,8 +50,8 @@ def apply_outcome(receipt: WebhookReceipt, outcome: OutcomeEvent) -> Result:
         return Result("rejected", failed_check=refusal.check, reason=str(refusal))
     except (SessionConverted, OrderAttributed) as error:
         return Result("rejected", failed_check="already_attributed", reason=str(error))
-    note_psp_objects(checkout, list(outcome.psp_ids))
-    _succeed(checkout, outcome.payment_ref)
+    _succeed(checkout, receipt, outcome)
+    note_psp_objects(checkout, outcome.psp_ids, told_by=receipt.pk)
     known = not (recorded.made or recorded.attached)
     return Result("duplicate" if known else "conversion_recorded", recorded.conversion)
 
@@ -86,13 +79,16 @@ def _find_checkout(receipt: WebhookReceipt, outcome: OutcomeEvent) -> Checkout |
     return found or unnoted.filter(psp_objects=None).first()
 
 
-def _move(checkout: Checkout, outcome: OutcomeType) -> None:
-    to, origins = _MOVES[outcome]
-    if checkout.state in origins:  # locked: nobody moves it meanwhile
-        move(checkout, State(checkout.state), to)
+def _move(checkout: Checkout, receipt: WebhookReceipt, outcome: OutcomeEvent) -> None:
+    to = _STATES[outcome.type]
+    if (checkout.state, to) == (State.UNKNOWN, State.EXPIRED):
+        return  # it is a charge's state, and expiry a page's: what became of the charge, recovery asks
+    move(checkout, to, evidence_sha256=receipt.sha256, occurred_at=outcome.occurred_at)
 
 
-def _succeed(checkout: Checkout, payment_ref: str) -> None:
-    Checkout.objects.filter(pk=checkout.pk).update(
-        state=State.SUCCEEDED, confirmation=payment_ref, updated_at=timezone.now()
-    )
+def _succeed(checkout: Checkout, receipt: WebhookReceipt, outcome: OutcomeEvent) -> None:
+    """Success, with the payment that was credited. The checkout is locked: nobody moves it meanwhile."""
+    found: dict[str, Any] = {"confirmation": outcome.payment_ref}
+    if not move(checkout, State.SUCCEEDED, evidence_sha256=receipt.sha256, occurred_at=outcome.occurred_at, **found):
+        # It had succeeded before, by the answer to a charge. The event's reference is the one that counts.
+        Checkout.objects.filter(pk=checkout.pk).update(**found)

@@ -8,11 +8,11 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
-from checkout.authorizations import NotAuthorized, parse_mandate, release_mandates
+from checkout.authorizations import NotAuthorized, parse_mandate
 from checkout.connectors.base import ChargeResult, ChargeStatus, ConnectorError, StoredCharge
 from checkout.connectors.registry import connector_for
+from checkout.matching import note_psp_objects
 from checkout.models import Checkout
 from checkout.start import (
     CheckoutFailed,
@@ -25,10 +25,10 @@ from checkout.start import (
     mark_session,
     metadata_of,
     note_failure,
-    note_psp_objects,
     price_of,
     start_checkout,
 )
+from checkout.states import move
 from merchants.models import Connection
 from rako.core.errors import RakoError
 from rako.core.money import Money
@@ -110,8 +110,7 @@ def _failed(checkout: Checkout, error: ConnectorError) -> RakoError:
     note_failure(checkout, error)
     if not error.outcome_unknown:
         return CheckoutFailed(code=error.code)
-    rows = Checkout.objects.filter(pk=checkout.pk, state=State.CREATING)
-    rows.update(state=State.UNKNOWN, failure=error.code, updated_at=timezone.now())
+    move(checkout, State.UNKNOWN, origin=State.CREATING, failure=error.code)
     return OutcomeUnknown(retry_after=30)
 
 
@@ -125,26 +124,21 @@ _STATES = {
 
 def record_charge(checkout: Checkout, result: ChargeResult) -> Checkout:
     """Note what the PSP said of a charge. Raises PaymentDeclined. The payment event may have been faster: it wins."""
-    found = {
-        "state": _STATES[result.status],
+    found: dict[str, Any] = {
         "psp_id": result.psp_id,
         "confirmation": result.confirmation,
         "url": result.next_action_url,
         "failure": result.decline_reason[:200],
     }
+    to = _STATES[result.status]
     with transaction.atomic():
         # The checkout's row first, its objects after, as whoever processes an event does: no deadlock.
-        rows = Checkout.objects.filter(pk=checkout.pk, state__in=[State.CREATING, State.UNKNOWN])
-        won = rows.update(**found, updated_at=timezone.now())
-        note_psp_objects(checkout, [result.psp_id])
+        origins = (State.CREATING, State.UNKNOWN)
+        won = any(move(checkout, to, origin=origin, **found) for origin in origins)
         mark_session(checkout)
-        if result.status == ChargeStatus.DECLINED:
-            release_mandates(checkout)
+        note_psp_objects(checkout, [result.psp_id])
     if not won:
-        checkout.refresh_from_db(fields=list(found))
-    else:
-        for name, value in found.items():
-            setattr(checkout, name, value)
+        checkout.refresh_from_db(fields=["state", *found])
     if result.status == ChargeStatus.DECLINED:
         raise PaymentDeclined()
     return checkout

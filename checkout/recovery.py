@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -10,8 +11,10 @@ from django.utils import timezone
 
 from checkout.connectors.base import CheckoutLink, ConnectorError, PaymentSnapshot, PaymentState
 from checkout.connectors.registry import connector_for
+from checkout.matching import note_psp_objects
 from checkout.models import Checkout
-from checkout.start import move, note_psp_objects, record_link
+from checkout.start import record_link
+from checkout.states import move
 
 log = logging.getLogger("rako.recovery")
 
@@ -55,7 +58,7 @@ def _recover(checkout: Checkout) -> bool:
         return _close(checkout, connector.expire_checkout(checkout.psp_id))
     found = connector.find_attempt(checkout.pk)
     if found is None:
-        return move(checkout, State(checkout.state), State.VOID)
+        return move(checkout, State.VOID)
     return _adopt(checkout, found)
 
 
@@ -65,20 +68,21 @@ def _adopt(checkout: Checkout, found: PaymentSnapshot) -> bool:
         record_link(checkout, CheckoutLink(found.psp_id, found.url, found.expires_at))
         return True
     ends = {PaymentState.FAILED: State.FAILED, PaymentState.EXPIRED: State.EXPIRED, PaymentState.OPEN: State.OPEN}
+    known: dict[str, Any] = {"psp_id": found.psp_id, "confirmation": found.psp_id, "url": found.url}
     with transaction.atomic():
-        moved = move(checkout, State(checkout.state), ends.get(found.state, State.PROCESSING))
-        known = {"psp_id": found.psp_id, "confirmation": found.psp_id, "url": found.url}
-        Checkout.objects.filter(pk=checkout.pk, psp_id="").update(**known)
+        moved = move(checkout, ends.get(found.state, State.PROCESSING), **({} if checkout.psp_id else known))
+        if not moved:
+            Checkout.objects.filter(pk=checkout.pk, psp_id="").update(**known)
         note_psp_objects(checkout, [found.psp_id])
     return moved
 
 
 def _close(checkout: Checkout, state: PaymentState) -> bool:
     paid = state in (PaymentState.PENDING, PaymentState.SUCCEEDED)
-    return move(checkout, State(checkout.state), State.PROCESSING if paid else State.EXPIRED)
+    return move(checkout, State.PROCESSING if paid else State.EXPIRED)
 
 
 def _expire(checkout: Checkout) -> bool:
     if checkout.connection is None:
-        return move(checkout, State.OPEN, State.EXPIRED)
+        return move(checkout, State.EXPIRED, origin=State.OPEN)
     return _close(checkout, connector_for(checkout.connection).expire_checkout(checkout.psp_id))

@@ -8,12 +8,13 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
-from checkout.authorizations import AuthorizationUsed, Mandate, release_mandates, use_mandate
+from checkout.authorizations import AuthorizationUsed, Mandate, digest, use_mandate
 from checkout.connectors.base import CheckoutLink, CheckoutRequest, ConnectionRevoked, ConnectorError, PaymentState
 from checkout.connectors.registry import connector_for
-from checkout.models import Checkout, PspObject
+from checkout.matching import note_psp_objects
+from checkout.models import Checkout
+from checkout.states import move, start
 from ledger.conversions import SessionConverted
 from merchants.codes import OfferUnavailable
 from merchants.models import Connection
@@ -119,15 +120,15 @@ def claim(
         close_page(rival)
     try:
         with transaction.atomic():
-            checkout = _insert(recommendation, connection, mode)
-            if mandate is not None:
-                use_mandate(mandate, checkout, agent_id=recommendation.agent_id)
+            checkout = _insert(recommendation, connection, mode, mandate)
             if connection is None:
                 mark_session(checkout)
             return checkout, True
     except IntegrityError as error:
         if violated(error) == "authorization_single_use":
             raise AuthorizationUsed() from None
+        if violated(error) != "checkout_one_live_per_session":
+            raise
     # Somebody else was faster: theirs is the session's checkout.
     rival = _live_checkout(recommendation.session_id)
     if rival is None or rival.recommendation_id != recommendation.pk or rival.mode != mode:
@@ -142,10 +143,12 @@ def _live_checkout(session_id: str) -> Checkout | None:
     return max(rows, key=lambda row: row.state == State.SUCCEEDED, default=None)
 
 
-def _insert(recommendation: Recommendation, connection: Connection | None, mode: Checkout.Mode) -> Checkout:
+def _insert(
+    recommendation: Recommendation, connection: Connection | None, mode: Checkout.Mode, mandate: Mandate | None
+) -> Checkout:
     money = price_of(recommendation)
     direct = connection is None
-    return Checkout.objects.create(
+    checkout = Checkout(
         session=recommendation.session,
         recommendation=recommendation,
         merchant=recommendation.offer.merchant,
@@ -158,6 +161,11 @@ def _insert(recommendation: Recommendation, connection: Connection | None, mode:
         currency=money.currency,
         expires_at=recommendation.session.expires_at,
     )
+    agent_id = recommendation.agent_id
+    start(checkout, authorization=None if mandate is None else digest(mandate, agent_id=agent_id))
+    if mandate is not None:
+        use_mandate(mandate, checkout, agent_id=agent_id)
+    return checkout
 
 
 def price_of(recommendation: Recommendation) -> Money:
@@ -219,18 +227,14 @@ def metadata_of(checkout: Checkout) -> dict[str, str]:
 
 def record_link(checkout: Checkout, link: CheckoutLink) -> Checkout:
     """Note the PSP's page. Whoever else finished or ended the checkout meanwhile wins."""
-    found = {"state": State.OPEN, "psp_id": link.psp_id, "url": link.url, "expires_at": link.expires_at}
+    found: dict[str, Any] = {"psp_id": link.psp_id, "url": link.url, "expires_at": link.expires_at}
     with transaction.atomic():
-        # The checkout's row first, its objects after, as whoever processes an event does: no deadlock.
-        rows = Checkout.objects.filter(pk=checkout.pk, state=State.CREATING)
-        won = rows.update(**found, updated_at=timezone.now())
+        won = move(checkout, State.OPEN, origin=State.CREATING, **found)
+        if won:
+            mark_session(checkout)
         note_psp_objects(checkout, [link.psp_id])
-        if not won:
-            checkout.refresh_from_db(fields=["state", "psp_id", "url", "expires_at"])
-            return checkout
-        mark_session(checkout)
-    for name, value in found.items():
-        setattr(checkout, name, value)
+    if not won:
+        checkout.refresh_from_db(fields=["state", *found])
     return checkout
 
 
@@ -240,19 +244,10 @@ def mark_session(checkout: Checkout) -> None:
     earlier.update(status=Session.Status.CHECKOUT)
 
 
-def note_psp_objects(checkout: Checkout, psp_ids: list[str]) -> None:
-    """Remember which objects at the PSP belong to the checkout; repeating is harmless."""
-    rows = [PspObject(connection_id=checkout.connection_id, psp_id=psp_id, checkout=checkout) for psp_id in psp_ids]
-    PspObject.objects.bulk_create(rows, ignore_conflicts=True)
-
-
 def note_failure(checkout: Checkout, error: ConnectorError) -> None:
     """Record a call that gave no result: refused ones end the checkout, unknown ones keep it for `recovery`."""
     if not error.outcome_unknown:
-        Checkout.objects.filter(pk=checkout.pk, state=State.CREATING).update(
-            state=State.FAILED, failure=error.code, updated_at=timezone.now()
-        )
-        release_mandates(checkout)
+        move(checkout, State.FAILED, origin=State.CREATING, failure=error.code)
     if isinstance(error, ConnectionRevoked):
         Connection.objects.filter(pk=checkout.connection_id, status="active").update(status="degraded")
 
@@ -263,27 +258,17 @@ def close_page(checkout: Checkout) -> None:
     Raises PaymentInProgress while a payment or another call is under way, SessionConverted if the buyer has just
     paid, CheckoutFailed (and leaves the page open) if the PSP does not answer.
     """
-    if not move(checkout, State.OPEN, State.EXPIRING):
+    if not move(checkout, State.EXPIRING, origin=State.OPEN):
         raise PaymentInProgress()
     if checkout.connection is None:
-        move(checkout, State.EXPIRING, State.EXPIRED)
+        move(checkout, State.EXPIRED)
         return
     try:
         state = connector_for(checkout.connection).expire_checkout(checkout.psp_id)
     except ConnectorError as error:
-        move(checkout, State.EXPIRING, State.OPEN)
+        move(checkout, State.OPEN)
         raise CheckoutFailed(code=error.code) from error
     if state in (PaymentState.PENDING, PaymentState.SUCCEEDED):
-        move(checkout, State.EXPIRING, State.PROCESSING)
+        move(checkout, State.PROCESSING)
         raise SessionConverted() if state == PaymentState.SUCCEEDED else PaymentInProgress()
-    move(checkout, State.EXPIRING, State.EXPIRED)
-
-
-def move(checkout: Checkout, origin: Checkout.State, to: Checkout.State) -> bool:
-    """Compare and swap the state: False if somebody else has moved it."""
-    moved = Checkout.objects.filter(pk=checkout.pk, state=origin).update(state=to, updated_at=timezone.now())
-    if moved:
-        checkout.state = to
-        if to in (State.FAILED, State.EXPIRED, State.VOID):
-            release_mandates(checkout)
-    return bool(moved)
+    move(checkout, State.EXPIRED)

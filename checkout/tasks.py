@@ -2,7 +2,7 @@
 
 from procrastinate.contrib.django import app
 
-from checkout import inbox, recovery
+from checkout import inbox, matching, recovery
 
 
 @app.periodic(cron="* * * * *")
@@ -16,5 +16,11 @@ def recover_checkouts(timestamp: int) -> None:
 @app.periodic(cron="* * * * *")
 @app.task(queueing_lock="sweep_inbox", pass_context=False)
 def sweep_inbox(timestamp: int) -> None:
-    """Every minute: process webhooks that a fault left behind."""
+    """Every minute: process webhooks that a fault left behind, look again at unmatched ones."""
     inbox.sweep()
+
+
+@app.task(name=matching.RETRY, pass_context=False)
+def retry_unmatched(receipt_ids: list[str]) -> None:
+    """The other half of what these deliveries tell of has arrived."""
+    inbox.process_again(receipt_ids)

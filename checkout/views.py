@@ -13,9 +13,11 @@ from checkout.models import Checkout
 from checkout.outcomes import Result
 from checkout.purchase import purchase
 from checkout.start import item_name, start_checkout
+from checkout.states import started
 from rako.core.api_views import AgentView, KeyedRequest, PublicView
 from rako.core.errors import NotFound, error_reply, only
 from rako.core.ids import is_id
+from rako.core.receipts import receipt_for
 
 
 class CheckoutView(AgentView):
@@ -32,8 +34,8 @@ class CheckoutView(AgentView):
         agent = request.user.agent
         chosen = {"session_id": asked["session_id"], "recommendation_id": asked["recommendation_id"]}
         if asked.get("payment_method"):
-            return Response(wire.checkout_wire(purchase(agent, **chosen, **_payment(asked))))
-        return Response(wire.checkout_wire(start_checkout(agent, **chosen, user_details=asked.get("user_details"))))
+            return _reply(purchase(agent, **chosen, **_payment(asked)))
+        return _reply(start_checkout(agent, **chosen, user_details=asked.get("user_details")))
 
 
 class PurchaseView(AgentView):
@@ -47,12 +49,17 @@ class PurchaseView(AgentView):
     )
     def post(self, request: KeyedRequest) -> Response:
         asked = wire.PurchaseBody.read(request)
-        bought = purchase(request.user.agent, recommendation_id=asked["recommendation_id"], **_payment(asked))
-        return Response(wire.checkout_wire(bought))
+        return _reply(purchase(request.user.agent, recommendation_id=asked["recommendation_id"], **_payment(asked)))
 
 
 def _payment(asked: dict[str, Any]) -> dict[str, Any]:
     return {"payment_method": asked.get("payment_method"), "authorization": asked.get("authorization")}
+
+
+def _reply(checkout: Checkout) -> Response:
+    """The checkout, with our signed word that its start is in the ledger."""
+    entry = started(checkout)
+    return Response(wire.checkout_wire(checkout, receipt="" if entry is None else receipt_for(entry)))
 
 
 class WebhookView(PublicView):

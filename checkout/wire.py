@@ -56,9 +56,12 @@ class CheckoutReply(WireSerializer):
     merchant = NamedReply()
     offer = OfferOfCheckout()
     session = SessionOfCheckout()
+    receipt = serializers.CharField(
+        required=False, help_text="A signed note: our word that the start of this checkout is in the public log."
+    )
 
 
-def checkout_wire(checkout: Checkout) -> dict[str, Any]:
+def checkout_wire(checkout: Checkout, *, receipt: str) -> dict[str, Any]:
     """The reply to a checkout or purchase. Load the checkout with merchant, offer and session."""
     offer = checkout.recommendation.offer
     reply: dict[str, Any] = {"transactionId": checkout.pk}
@@ -78,6 +81,8 @@ def checkout_wire(checkout: Checkout) -> dict[str, Any]:
     }
     if checkout.mode == Checkout.Mode.AUTONOMOUS:
         reply["confirmation"] = checkout.confirmation
+    if receipt:
+        reply["receipt"] = receipt
     return reply
 
 

@@ -5,6 +5,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from merchants.models import Connection, Merchant
+from rako.core.facts import Appended
 from rako.core.ids import UlidField
 from rako.core.money import EXPONENTS, MAX_MINOR
 from sessions_app.models import Recommendation, Session
@@ -14,7 +15,7 @@ class Checkout(models.Model):
     """A handoff; never proof of payment. Its id is the `transactionId` and the PSP's idempotency key.
 
     The row is committed before the PSP is called (`creating`) and finished after; the worker finishes or voids
-    what a crash left behind.
+    what a crash left behind. Only `states` moves `state`, and states each move in the ledger.
     """
 
     class State(models.TextChoices):
@@ -55,6 +56,9 @@ class Checkout(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
     expires_at = models.DateTimeField()
+
+    # Not a column: the entry of the start, while it is at hand. `states.started` finds it.
+    started: Appended | None = None
 
     class Meta:
         constraints = [

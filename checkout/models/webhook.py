@@ -1,5 +1,7 @@
 """The webhook inbox: what PSPs sent, byte for byte, and what became of it."""
 
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -33,6 +35,13 @@ class WebhookReceipt(models.Model):
     conversion = models.ForeignKey(
         "ledger.Conversion", models.PROTECT, null=True, blank=True, related_name="webhook_receipts"
     )
+    awaits = ArrayField(
+        models.CharField(max_length=255),
+        default=list,
+        blank=True,
+        help_text="The objects at the PSP that an unmatched event names.",
+    )
+    retry_at = models.DateTimeField(null=True, blank=True, help_text="When an unmatched event is looked at again.")
 
     class Meta:
         constraints = [
@@ -42,6 +51,9 @@ class WebhookReceipt(models.Model):
         ]
         indexes = [
             models.Index(fields=["received_at"], condition=Q(state="received"), name="webhook_to_process"),
+            # Read whenever a checkout's objects at the PSP become known: its events may have been faster.
+            GinIndex(fields=["awaits"], condition=Q(result="unmatched"), name="webhook_awaiting"),
+            models.Index(fields=["retry_at"], condition=Q(result="unmatched"), name="webhook_to_retry"),
         ]
 
     def __str__(self) -> str:

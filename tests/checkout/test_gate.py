@@ -178,7 +178,7 @@ def test_a_refusal_says_which_check_failed_and_enters_the_ledger(checkout):
     receipt = WebhookReceipt.objects.get()
     assert (receipt.result, receipt.failed_check) == ("rejected", "amount")
     assert receipt.reason == "Paid 9.99 GBP, but the AAP Code says 10 GBP"
-    assert Entry.objects.get().kind == "payment.rejected"
+    assert Entry.objects.get(stream_id=receipt.pk).kind == "payment.rejected"
 
 
 def test_a_payment_with_our_metadata_but_no_checkout_of_ours_is_unmatched(checkout):

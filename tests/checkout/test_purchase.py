@@ -10,11 +10,12 @@ from checkout.connectors.sandbox.models import Event, Payment
 from checkout.models import Authorization, Checkout
 from checkout.purchase import _charge_request, purchase, record_charge
 from checkout.start import claim
-from ledger.models import Conversion
+from ledger.models import Conversion, Entry
 from merchants.models import Merchant
 from rako.core.errors import RakoError
 from rako.core.wire import instant
 from sessions_app.models import Session
+from tests.checkout.entries import kinds
 from tests.checkout.psp import checkout_of, deliver
 from tests.factories import RecommendationFactory, SessionFactory
 from tests.threads import race
@@ -51,6 +52,35 @@ def test_a_stored_method_is_charged_off_session(buy, recommendation):
 
     payment = Payment.objects.get()
     assert (reply["mode"], reply["status"], reply["confirmation"]) == ("autonomous", "succeeded", payment.pk)
+
+
+def test_a_purchase_comes_with_the_receipt_of_its_start(buy, recommendation):
+    reply = buy(recommendation).json()
+
+    entry = Entry.objects.get(stream_id=reply["transactionId"], kind="checkout.started")
+    assert reply["receipt"].splitlines()[1] == entry.entry_id
+
+
+def test_a_charge_that_was_answered_before_its_event_succeeds_once(buy, recommendation):
+    checkout_id = buy(recommendation).json()["transactionId"]
+
+    deliver(Checkout.objects.get().connection, Event.objects.get().payload)
+
+    assert kinds(checkout_id) == ["checkout.started", "checkout.succeeded"]
+
+
+@pytest.mark.parametrize(
+    ("method", "last"),
+    [
+        ("pm_card_declined", "checkout.failed"),
+        ("pm_card_processing", "checkout.processing"),
+        ("pm_card_authentication_required", "checkout.opened"),
+    ],
+)
+def test_what_a_charge_came_to_is_told(buy, recommendation, method, last):
+    buy(recommendation, method)
+
+    assert kinds(Checkout.objects.get().pk) == ["checkout.started", last]
 
 
 def test_a_confirmation_is_not_a_conversion_until_the_event_comes(buy, recommendation):

@@ -1,14 +1,20 @@
+import base64
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.utils import timezone
 
 from checkout.connectors.sandbox import accounts
 from checkout.connectors.sandbox.models import PaymentPage
 from checkout.models import Checkout
+from ledger.models import Entry
 from merchants.models import Connection, Merchant
 from rako.core.ids import new_id
+from rako.core.receipts import receipt_signer
+from rako.core.tlog.notes import open_note, parse_vkey
 from sessions_app.models import Session
+from tests.checkout.entries import body
 from tests.checkout.psp import checkout_of, pay
 from tests.factories import MerchantFactory, OfferFactory, RecommendationFactory, SessionFactory
 from tests.threads import race
@@ -18,6 +24,7 @@ def test_a_checkout_hands_over_to_the_merchants_own_page(post_checkout, recommen
     reply = post_checkout(recommendation).json()
 
     page = PaymentPage.objects.get()
+    assert reply.pop("receipt").startswith(f"{settings.RAKO_LEDGER_ORIGIN}/receipt\n")
     assert reply == {
         "transactionId": Checkout.objects.get().pk,
         "paymentId": page.pk,
@@ -134,6 +141,30 @@ def test_asking_again_gives_the_same_page(post_checkout, recommendation):
     assert (first, Checkout.objects.count()) == (second, 1)
 
 
+def test_the_receipt_is_our_signed_word_that_the_start_is_in_the_ledger(post_checkout, recommendation):
+    reply = post_checkout(recommendation).json()
+
+    entry = Entry.objects.get(stream_id=reply["transactionId"], kind="checkout.started")
+    leaf = base64.b64encode(bytes(entry.leaf_hash)).decode()
+    signed = open_note(reply["receipt"], [parse_vkey(receipt_signer().vkey)])
+    assert signed.text.splitlines()[1:] == [entry.entry_id, leaf, body(entry)["recorded_at"]]
+
+
+def test_a_checkout_older_than_the_ledger_has_no_receipt(post_checkout, recommendation):
+    money = {"amount_minor": 1000, "currency": "GBP"}
+    Checkout.objects.create(
+        session=recommendation.session,
+        recommendation=recommendation,
+        merchant=recommendation.offer.merchant,
+        connection=Connection.objects.get(),
+        state="open",
+        expires_at=recommendation.session.expires_at,
+        **money,
+    )
+
+    assert "receipt" not in post_checkout(recommendation).json()
+
+
 def test_the_signed_price_is_charged_whatever_the_offer_costs_now(post_checkout, recommendation):
     offer = recommendation.offer
     offer.price_minor = 99_900
@@ -194,7 +225,7 @@ def test_user_details_that_the_offer_requires_must_be_texts(post_checkout, recom
 
 
 def test_a_checkout_costs_a_fixed_number_of_queries(post_checkout, recommendation, django_assert_max_num_queries):
-    with django_assert_max_num_queries(21):
+    with django_assert_max_num_queries(19):
         post_checkout(recommendation)
 
 
