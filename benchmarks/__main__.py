@@ -1,11 +1,7 @@
 """`python -m benchmarks`: offers, recommend, checkout, webhook to conversion, and 100 against 100,000 offers."""
 
-import json
 import os
-import shutil
 import statistics
-import subprocess
-import sys
 from typing import Any
 
 import django
@@ -13,14 +9,9 @@ import django
 os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.settings"
 django.setup()  # its settings name the database's folder
 
-from django.conf import settings  # noqa: E402
-from django.core.management import call_command  # noqa: E402
-from django.db import connection  # noqa: E402
-
-from benchmarks import ceiling, scenarios  # noqa: E402
-from benchmarks.models import Row  # noqa: E402
+from benchmarks import load, scenarios  # noqa: E402
+from benchmarks.database import prepare  # noqa: E402
 from benchmarks.registry import grow_registry  # noqa: E402
-from rako.core.embedded_postgres import stop_if_unused  # noqa: E402
 from rako.serving import Server, serving  # noqa: E402
 
 CONNECTIONS = 8
@@ -44,19 +35,6 @@ def main() -> None:
         compare_sizes(product)
 
 
-def prepare() -> None:
-    """A new database with the demo registry and the ceiling's rows."""
-    if not stop_if_unused(settings.RAKO_DATA_DIR):
-        sys.exit("another benchmark is running")
-    shutil.rmtree(settings.RAKO_DATA_DIR, ignore_errors=True)
-    call_command("migrate", verbosity=0, run_syncdb=True)
-    call_command("load_demo", verbosity=0, stdout=open(os.devnull, "w"))  # noqa: SIM115
-    Row.objects.bulk_create([Row(pk=number, text="x" * 300) for number in range(1, ceiling.ROWS + 1)])
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT setval(pg_get_serial_sequence('benchmarks_row', 'id'), max(id)) FROM benchmarks_row")
-        cursor.execute("ANALYZE")
-
-
 def measure(scenario: scenarios.Scenario, product: Server, bare: Server) -> None:
     """Product and ceiling by turns, so that what else the machine does falls on both."""
     [first, second] = (scenario.make(2) * 2)[:2]
@@ -66,8 +44,8 @@ def measure(scenario: scenarios.Scenario, product: Server, bare: Server) -> None
     ours, theirs = [], []
     for _ in range(ROUNDS):
         requests = scenario.make(1 if scenario.repeat else int(200 * SECONDS))
-        ours.append(load(product, requests, repeat=scenario.repeat))
-        theirs.append(load(bare, yardstick, repeat=True))
+        ours.append(drive(product, requests, repeat=scenario.repeat))
+        theirs.append(drive(bare, yardstick, repeat=True))
     report(scenario, ours, theirs, cost)
 
 
@@ -95,7 +73,7 @@ def compare_sizes(product: Server) -> None:
         row = []
         for search in searches:
             request = {"method": "GET", "path": f"/v1/offers{search}", "headers": scenarios.KEYED}
-            rounds = [load(product, [request], repeat=True, connections=1) for _ in range(ROUNDS)]
+            rounds = [drive(product, [request], repeat=True, connections=1) for _ in range(ROUNDS)]
             row.append(statistics.median(result["p50_ms"] for result in rounds))
         p50s.append(row)
         print(
@@ -106,19 +84,9 @@ def compare_sizes(product: Server) -> None:
     print(f"{'ratio (goal <= 1.5)':>22}       " + "   ".join(f"{ratio:.2f}" for ratio in ratios))
 
 
-def load(server: Server, requests: list[Any], *, repeat: bool, connections: int = CONNECTIONS) -> dict[str, Any]:
-    """Send the requests from another process."""
-    port = int(server.base_url.rsplit(":", 1)[1])
-    plan = {"host": "127.0.0.1", "port": port, "requests": requests, "repeat": repeat, "seconds": SECONDS}
-    done = subprocess.run(
-        [sys.executable, "benchmarks/load.py"],
-        input=json.dumps(plan | {"connections": connections}),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
+def drive(server: Server, requests: list[Any], *, repeat: bool, connections: int = CONNECTIONS) -> dict[str, Any]:
+    """Send the requests from another process, for `SECONDS`."""
+    return load.drive(server.base_url, requests, repeat=repeat, connections=connections, seconds=SECONDS)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,27 @@
 
 import asyncio
 import json
+import subprocess
 import sys
 import time
 from typing import Any
+
+
+def drive(
+    base_url: str, requests: list[dict[str, Any]], *, repeat: bool, connections: int, seconds: float
+) -> dict[str, Any]:
+    """Send requests, each once or the first over and over, from another process; its figures."""
+    host, port = base_url.removeprefix("http://").rsplit(":", 1)
+    plan = {"host": host, "port": int(port), "requests": requests, "repeat": repeat, "seconds": seconds}
+    done = subprocess.run(
+        [sys.executable, __file__],  # noqa: S603  # this very file
+        input=json.dumps(plan | {"connections": connections}),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    figures: dict[str, Any] = json.loads(done.stdout)
+    return figures
 
 
 async def _one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, raw: bytes) -> int:

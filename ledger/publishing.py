@@ -4,6 +4,7 @@ Nothing here is inside a transaction, and everything may be repeated: the signer
 and what was not exported or cosigned this time is so next time.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from ledger.tree_store import tree_of
 from rako.core.facts import Fact, state
 from rako.core.ids import new_id
 from rako.core.receipts import receipt_signer
-from rako.core.tlog.signer import Refused, Signer
+from rako.core.tlog.signer import KEY, Refused, Signer
 from rako.core.tlog.witness import Witness, WitnessConflict, WitnessError, WitnessRefused
 
 log = logging.getLogger("rako.ledger")
@@ -29,7 +30,7 @@ EXPORT_SECONDS = 60.0
 
 
 class SignerLost(Exception):
-    """The signer's folder has no key, but the log has checkpoints: a new key must be an operator's decision."""
+    """The signer's folder has no key, but something was signed: a new key must be an operator's decision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,13 @@ class Destination:
 def open_signer() -> Signer:
     """The signer in its folder; made on first use of a log that has no checkpoint yet. Raises SignerLost."""
     folder, origin = settings.RAKO_SIGNER_DIR, settings.RAKO_LEDGER_ORIGIN
+    if not (folder / KEY).exists() and not Checkpoint.objects.exists():
+        with contextlib.suppress(FileExistsError):  # another process came first, or there is a state without its key
+            Signer.create(folder, origin)
     try:
         return Signer(folder, origin)
     except FileNotFoundError:
-        if Checkpoint.objects.exists():
-            raise SignerLost(f"{folder} holds no signer, but the log has checkpoints: see docs/operations.md") from None
-        return Signer.create(folder, origin)
+        raise SignerLost(f"{folder} holds no key, but the log was signed: see docs/operations.md") from None
 
 
 class Publisher:

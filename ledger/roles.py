@@ -48,6 +48,11 @@ FROM unnest(%(tables)s::text[]) AS name JOIN pg_attribute ON attrelid = {_RELATI
 WHERE has_column_privilege(%(role)s, attrelid, attnum, 'UPDATE')
 UNION ALL SELECT 'CREATE on the schema' WHERE has_schema_privilege(%(role)s, current_schema(), 'CREATE')
 """  # noqa: S608 - two constants
+_FOREIGN = """
+SELECT relname, pg_get_userbyid(relowner) FROM pg_class
+WHERE relname = ANY(%s) AND relnamespace = current_schema()::regnamespace AND NOT pg_has_role(relowner, 'USAGE')
+ORDER BY relname LIMIT 1
+"""
 _UNFIT = """
 SELECT CASE
     WHEN rolsuper THEN 'is a superuser'
@@ -87,7 +92,10 @@ def access() -> dict[str, Access]:
 
 
 def check_role(role: str) -> None:
-    """Raise UnfitRole unless the role exists and can be held by grants."""
+    """Raise UnfitRole unless the role exists and can be held by grants, and they are ours to make."""
+    # PostgreSQL only warns of a grant that has no effect.
+    for table, owner in _rows(_FOREIGN, [list(access())]):
+        raise UnfitRole(f"{table} is not yours: run this as the owner, {owner}, or a member of it")
     found = _rows(_UNFIT, {"role": role, "tables": sorted(GUARDED_TABLES)})
     if not found:
         raise UnfitRole(f"there is no role {role}: CREATE ROLE it first")
@@ -128,10 +136,12 @@ def excess(role: str) -> list[str]:
 
 
 # In a schema of its own: whoever owns the ledger's could drop that, function and triggers with it, and nothing would
-# be left to refuse it. Two events, one function: what was dropped is not among the commands, and the other way round. Objects are known by
-# their identity ("name on schema.table" for what sits on a table); renames and inheritance, by what they leave behind.
+# be left to refuse it. Two events, one function: what was dropped is not among the commands, and the other way round.
+# Objects are known by their identity ("name on schema.table" for what sits on a table); renames and inheritance, by
+# what they leave behind.
 _REFUSE_DDL = """
-CREATE FUNCTION rako_guard.refuse_ddl() RETURNS event_trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION rako_guard.refuse_ddl() RETURNS event_trigger LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_what text;
 BEGIN

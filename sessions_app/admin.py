@@ -126,6 +126,7 @@ class RecommendationInline(ReadOnlyInline):
 class SessionAdmin(ReadOnlyAdmin):
     """Agents' searches and what came of them."""
 
+    has_stream = True
     list_display = ("id", "agent", "status", "asked", "is_open", "created_at", "expires_at")
     list_filter = ("status", "created_at")
     list_select_related = ("agent__builder",)
@@ -155,6 +156,7 @@ class SessionAdmin(ReadOnlyAdmin):
 class RecommendationAdmin(ReadOnlyAdmin):
     """The facts attribution rests on: an offer, recommended under the exact code it carried."""
 
+    has_stream = True
     list_display = ("id", "offer", "merchant", "agent", "session_id", "created_at")
     list_filter = ("offer__vertical", "created_at")
     list_select_related = ("offer__merchant", "agent__builder")

@@ -1,71 +1,138 @@
-"""V1, V3, V4, V12: walks the log from leaf to leaf, and holds heads, tiles and outside words against what grows."""
+"""V1, V3, V4, V6: walks the log from leaf to leaf, and holds heads, tiles and words kept outside against what grows."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from ledger.tree_store import appender_at
+from ledger.tree_store import appender_at, tree_of
 from ledger.verification.entries import check_entry
 from ledger.verification.findings import Report
 from ledger.verification.growth import Growth
 from ledger.verification.rows import NAMES, query, sequenced
+from ledger.verification.times import Batches
+from rako.core.tlog.hashing import HASH_SIZE
 from rako.core.tlog.tree import FullTile, TreeError
 
 CHUNK = 64 * 256
-# An entry is stamped when it is written and sequenced once its transaction has committed: a long transaction's entry
-# is older than what was sequenced before it, by as long as the transaction went on. No longer than this, though.
-LONG_TRANSACTION = timedelta(minutes=1)
-
 _INDEX, _LEAF, _RECORDED = (NAMES.index(name) for name in ("index", "leaf_hash", "recorded_at"))
-_ISO = """'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'"""
-# The heads in a chunk, and the one behind it: its batch may have begun here.
-_HEADS = f"""
-SELECT size, root, to_char(created_at AT TIME ZONE 'UTC', {_ISO}) FROM ledger_head WHERE size > %s
-    AND size <= coalesce((SELECT min(size) FROM ledger_head WHERE size >= %s), %s) ORDER BY size
-"""  # noqa: S608 - our own texts
-_NEWEST_BEFORE = f"""
-SELECT to_char(recorded_at AT TIME ZONE 'UTC', {_ISO}) FROM ledger_entry JOIN ledger_leaf leaf ON leaf.entry_id = id
-WHERE index = %s - 1
-"""  # noqa: S608 - our own texts
+_SIZE = "SELECT count(*), coalesce(min(index), 0), coalesce(max(index), -1) + 1 FROM ledger_leaf"
+_TILES = "SELECT index, hashes, root FROM ledger_tile WHERE level = %s AND index BETWEEN %s AND %s"
+# A tile of a level spans 256^(level + 1) leaves.
+_NO_TILES = (
+    "SELECT level, index FROM ledger_tile WHERE level > 7 OR index < 0 OR index >= %s::bigint >> 8 * (level + 1)"
+)
 
 
 class Claim(NamedTuple):
     """Somebody's word, from outside the tables walked over, that the first `size` entries have this root."""
 
+    subject: str
     size: int
     root: bytes
-    subject: str
 
 
 class Walk:
-    """One pass over the leaves from `since` on. Iterate it to the end: each step is a chunk."""
+    """One pass over the leaves from `since` on. Iterate to the end: each step is a chunk, and gives its end."""
 
     def __init__(self, report: Report, *, since: int = 0, claims: Iterable[Claim] = ()) -> None:
         self._report = report
-        self._since = since
         self._claims = list(claims)
-        count, lowest, highest = query("SELECT count(*), coalesce(min(index), 0), coalesce(max(index), -1) FROM ledger_leaf")[0]
-        self.size = highest + 1
-        self._newest = ""  # when the newest of the entries before the current batch was recorded
-        self._batch_newest = ""
-        if lowest < 0 or count > self.size:
+        self._growth: Growth | None = None  # None when the leaves cannot be followed
+        self._batches = Batches(report, since)
+        self.since = since
+        count, lowest, size = query(_SIZE)[0]
+        self.size: int = size
+        if lowest < 0 or count > size:
             report.add("V1", f"leaf {lowest}", "leaves are counted from 0", lowest)
 
     @property
     def steps(self) -> int:
         """How many chunks there are."""
-        return max(0, -(-(self.size - self._since) // CHUNK))
+        return max(0, -(-(self.size - self.since) // CHUNK))
 
     def __iter__(self) -> Iterator[int]:
-        """Walk; gives the size reached after each chunk."""
-        growth = self._start()
-        self._judge({0: growth.root()} if growth.size == 0 else {}, [])
-        for first in range(self._since, self.size, CHUNK):
+        self._start()
+        for first in range(self.since, self.size, CHUNK):
             last = min(first + CHUNK, self.size)
-            growth = self._pass(growth, first, last)
+            self._pass(first, last)
             yield last
-        self._beyond()
+        self._end()
 
-    def _start(self) -> Growth | None:
-        ...
+    def _start(self) -> None:
+        if self.since > self.size:
+            self._report.add("V1", f"size {self.since}", f"the log has only {self.size} entries", self.size)
+            return
+        try:
+            self._growth = Growth(self.since, appender_at(self.since).edge)
+            for claim in self._claims:
+                if claim.size <= self.since:
+                    self._hold(claim, tree_of(claim.size).root())
+        except TreeError as error:
+            self._report.add("V4", f"size {self.since}", str(error), self.since)
+
+    def _pass(self, first: int, last: int) -> None:
+        """Read a chunk, let the tree grow by it, and judge what is said of the sizes on the way."""
+        hashes, times = self._read(first, last)
+        if self._growth is None:
+            return
+        heads = self._batches.heads(first, last)
+        claims = [claim for claim in self._claims if first < claim.size <= last]
+        sizes = {head.size for head in heads if head.size <= last} | {claim.size for claim in claims}
+        roots, tiles = self._growth.extend(hashes, sizes)
+        for head in heads:
+            if head.size in roots and roots[head.size] != head.root:
+                self._report.add("V3", f"head {head.size}", "is not the root of its leaves", head.size - 1)
+        for claim in claims:
+            self._hold(claim, roots[claim.size])
+        self._batches.judge(heads, first, times)
+        self._compare(tiles)
+
+    def _read(self, first: int, last: int) -> tuple[list[bytes], list[str]]:
+        """Check the entries of a chunk; gives their leaf hashes and times. Past a gap, nothing is said of the tree."""
+        hashes: list[bytes] = []
+        times: list[str] = []
+        expected = first
+        for row in sequenced(first, last):
+            if row[_INDEX] != expected:
+                self._lose(expected)
+            check_entry(row, self._report)
+            hashes.append(row[_LEAF])
+            times.append(row[_RECORDED])
+            expected = row[_INDEX] + 1
+        if expected != last:
+            self._lose(expected)
+        self._report.tally("leaves", len(hashes))
+        if {len(leaf or b"") for leaf in hashes} != {HASH_SIZE}:  # found as V2
+            self._growth = None
+        return hashes, times
+
+    def _lose(self, index: int) -> None:
+        self._report.add("V1", f"leaf {index}", "is missing", index)
+        self._growth = None
+
+    def _hold(self, claim: Claim, root: bytes) -> None:
+        if root != claim.root:
+            detail = f"the first {claim.size} entries have another root: the log was rewritten"
+            self._report.add("V6", claim.subject, detail, claim.size - 1)
+
+    def _compare(self, tiles: list[FullTile]) -> None:
+        """Hold completed tiles against those that are stored."""
+        for level in sorted({tile.level for tile in tiles}):
+            wanted = [tile for tile in tiles if tile.level == level]
+            rows = query(_TILES, [level, wanted[0].index, wanted[-1].index])
+            stored = {index: (bytes(hashes), bytes(root)) for index, hashes, root in rows}
+            for tile in wanted:
+                if stored.get(tile.index) != (tile.hashes, tile.root):
+                    place = tile.index << 8 * (level + 1)
+                    self._report.add("V4", f"tile {level}/{tile.index}", "is missing or not of its leaves", place)
+
+    def _end(self) -> None:
+        """What speaks of more than there is, or leaves something out."""
+        for claim in self._claims:
+            if claim.size > self.size:
+                detail = f"names {claim.size} entries, but the log has only {self.size}: it was truncated"
+                self._report.add("V6", claim.subject, detail, self.size)
+        (newest,) = query("SELECT coalesce(max(size), 0) FROM ledger_head")[0]
+        if newest != self.size:
+            self._report.add("V3", f"head {newest}", f"the newest head is not of all {self.size} leaves", newest)
+        for level, index in query(_NO_TILES, [self.size]):
+            self._report.add("V4", f"tile {level}/{index}", "the tree has no such full tile")

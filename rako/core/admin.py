@@ -10,12 +10,15 @@ from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.utils import quote
 from django.contrib.auth import get_permission_codename
+from django.core import paginator
 from django.db import models, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.functional import cached_property
 from django.utils.text import capfirst
 
 from rako.core.admin_text import list_url
@@ -26,12 +29,15 @@ if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
     TabularInline = admin.TabularInline[Any, Any]
     ModelForm = forms.ModelForm[Any]
+    Paginator = paginator.Paginator[Any]
 else:
     ModelAdmin = admin.ModelAdmin
     TabularInline = admin.TabularInline
     ModelForm = forms.ModelForm
+    Paginator = paginator.Paginator
 
 _FROM_OBJECT = "_object"
+_MOST_COUNTED = 10_000
 
 
 class NeverDelete:
@@ -41,10 +47,27 @@ class NeverDelete:
         return False
 
 
+class BoundedPaginator(Paginator):
+    """Counts no further than anybody turns pages: to count millions takes seconds, and tells nobody anything."""
+
+    @cached_property
+    def count(self) -> int:
+        rows: Any = self.object_list
+        return int(rows.order_by()[:_MOST_COUNTED].count())
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there may be more rows than were counted."""
+        return self.count == _MOST_COUNTED
+
+
 class RakoAdmin(NeverDelete, ModelAdmin):
-    """Every admin page of ours. `id_fields` are compared exactly when the search term has the shape of an id."""
+    """Every admin page of ours. `id_fields` are compared exactly when the search term has the shape of an id;
+    `has_stream` says that the ledger may hold a stream with the row's id."""
 
     id_fields: ClassVar[tuple[str, ...]] = ("pk",)
+    has_stream = False
+    paginator = BoundedPaginator
     list_select_related: ClassVar[tuple[str, ...]] = ()
     list_per_page = 50
     show_full_result_count = False
@@ -76,12 +99,17 @@ class RakoAdmin(NeverDelete, ModelAdmin):
         if row is not None:
             acts: Any = self.get_actions(request).items()
             context["object_actions"] = [(name, act[2]) for name, act in acts if self.action_fits(name, row)]
-            context["related_lists"] = list(self._related_lists(request, row))
+            context["object_links"] = self.object_links(request, row)
+            context["related_lists"] = [*self._ledger(request, row), *self._related_lists(request, row)]
         return super().render_change_form(request, context, *args, **options)
 
     def action_fits(self, action: str, row: Any) -> bool:
         """Whether to offer an action on the row's page."""
         return True
+
+    def object_links(self, request: HttpRequest, row: Any) -> list[tuple[str, str]]:
+        """Buttons on the row's page that only lead somewhere: label and address."""
+        return []
 
     def response_action(self, request: HttpRequest, *args: Any, **options: Any) -> Any:
         """An action that was started on a row's page returns there."""
@@ -130,6 +158,12 @@ class RakoAdmin(NeverDelete, ModelAdmin):
     def _stamp(self) -> dict[str, Any]:
         # An UPDATE passes auto_now by.
         return {"updated_at": Now()} if hasattr(self.model, "updated_at") else {}
+
+    def _ledger(self, request: HttpRequest, row: models.Model) -> Iterator[tuple[str, str]]:
+        """The row's stream in the ledger, which is an app of its own: known here by its address alone."""
+        user: Any = request.user
+        if self.has_stream and user.has_perm("ledger.view_entry"):
+            yield "Ledger timeline", reverse("admin:ledger_stream", args=[quote(row.pk)])
 
     def _related_lists(self, request: HttpRequest, row: models.Model) -> Iterator[tuple[str, str]]:
         for relation in self.opts.related_objects:

@@ -19,9 +19,37 @@ from rako.core.money import to_decimal
 _LONGEST_SHOWN = 20_000
 
 
+# The sign before a badge's words, by its tone: colours alone tell too many people nothing.
+_SIGNS = {"good": "✓", "open": "○", "held": "⚠", "bad": "✕"}
+
+
 def money_text(amount_minor: int | None, currency: str) -> str:
     """For people: `1,234.50 GBP`, or a dash for none."""
-    return "–" if amount_minor is None else f"{to_decimal(amount_minor, currency):,} {currency}"
+    return "–" if amount_minor is None else f"{amount_text(amount_minor, currency)} {currency}"
+
+
+def amount_text(amount_minor: int, currency: str) -> str:
+    """Without its currency, for a column under it: `1,234.50`."""
+    return f"{to_decimal(amount_minor, currency):,}"
+
+
+def moment_text(moment: datetime | None) -> str:
+    """A moment to the millisecond, for evidence hangs on it: `2026-11-22 10:00:00.000 UTC`."""
+    if moment is None:
+        return "–"
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'milliseconds')} UTC"
+
+
+def badge(text: str, tone: str) -> SafeString:
+    """Words that stand out, with a sign and a colour for their tone: `good`, `open`, `held` or `bad`."""
+    return format_html(
+        '<span class="rako-badge rako-{}"><span aria-hidden="true">{}</span> {}</span>', tone, _SIGNS[tone], text
+    )
+
+
+def number_text(number: int) -> str:
+    """For people: `1,234,567`."""
+    return f"{number:,}"
 
 
 def percent_text(percent: Decimal) -> str:
@@ -30,14 +58,19 @@ def percent_text(percent: Decimal) -> str:
 
 
 def money_column(field: str, label: str, currency: str = "currency") -> Callable[[Any, Any], str]:
-    """A column, as an attribute of an admin class, that shows minor units as money; `currency` may follow relations."""
+    """A column, as an attribute of an admin class, that shows minor units as money; both names may follow relations."""
 
     @admin.display(description=label, ordering=field)
     def column(_: Any, row: Any) -> str:
-        code = reduce(getattr, currency.split("__"), row)
-        return money_text(getattr(row, field), str(code))
+        amount, code = (_follow(row, name) for name in (field, currency))
+        return money_text(amount, code)
 
     return column
+
+
+def _follow(row: Any, path: str) -> Any:
+    """The value at the end of a path such as `offer__price_minor`."""
+    return reduce(getattr, path.split("__"), row)
 
 
 def pretty_json(value: Any) -> SafeString:
@@ -47,11 +80,12 @@ def pretty_json(value: Any) -> SafeString:
         try:
             value = json.loads(text)
         except (ValueError, RecursionError):
-            return _block(text)
-    return _block(json.dumps(value, indent=2, ensure_ascii=False))
+            return block(text)
+    return block(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def _block(text: str) -> SafeString:
+def block(text: str) -> SafeString:
+    """Text as it is, escaped and of bounded length."""
     cut = f"\n… {len(text) - _LONGEST_SHOWN:,} more characters" if len(text) > _LONGEST_SHOWN else ""
     return format_html('<pre class="rako-block">{}{}</pre>', text[:_LONGEST_SHOWN], cut)
 
@@ -61,10 +95,7 @@ def time_column(field: str, label: str) -> Callable[[Any, Any], str]:
 
     @admin.display(description=label, ordering=field)
     def column(_: Any, row: Any) -> str:
-        moment: datetime | None = getattr(row, field)
-        if moment is None:
-            return "–"
-        return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'milliseconds')} UTC"
+        return moment_text(getattr(row, field))
 
     return column
 

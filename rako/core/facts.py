@@ -82,8 +82,11 @@ def canonical(facts: dict[str, Any]) -> bytes:
     """
     try:
         _check(facts)
+    except RecursionError:
+        raise ValueError("ledger bodies are not nested so deeply") from None
+    try:
         return orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)
-    except (orjson.JSONEncodeError, RecursionError) as error:  # lone surrogates; nested too deeply
+    except orjson.JSONEncodeError as error:  # lone surrogates
         raise ValueError(str(error)) from None
 
 

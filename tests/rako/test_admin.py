@@ -1,6 +1,7 @@
 """Every page of the admin, whoever registered it."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from checkout.models import Authorization
+from ledger.lifecycle import Told, tell
+from ledger.models import Event, Verification
+from ledger.publishing import Publisher
+from ledger.sequencer import Sequencer
 from merchants import keyring
 from merchants.models import Connection, Merchant
 from tests import staff
@@ -47,12 +52,18 @@ def sale(client: Client) -> None:
     )
     for event in psp.pay(checkout):
         psp.deliver(checkout.connection, event)
+    conversion = checkout.session.conversions.get()
+    tell(merchant.pk, Told(Event.Kind.VALIDATED, conversion.order_reference, conversion.pk, timezone.now()))
+    Sequencer().tick()
+    Publisher().publish()
+    Verification.objects.create(mode="full", entries=1, size=1, is_sound=True, seconds=0.1)
     Group.objects.create(name=merchant.name)
     staff.act(client, "suspend", merchant, reason="Late payments")
 
 
 @pytest.fixture
-def boss(db: None) -> Client:
+def boss(db: None, settings: Any, tmp_path: Path) -> Client:
+    settings.RAKO_SIGNER_DIR = tmp_path  # a signer remembers its log, and each test has its own
     keyring.private_key_for(timezone.now())
     return staff.superuser()
 
@@ -152,6 +163,27 @@ def test_the_log_tells_who_did_what_and_why(boss: Client) -> None:
     reply = boss.get(staff.page(admin.models.LogEntry, "changelist"), {"q": Merchant.objects.get().pk})
 
     assert "Suspended: Late payments" in reply.content.decode()
+
+
+def test_the_front_page_shows_the_ledger_at_a_bounded_cost(boss: Client) -> None:
+    sale(boss)
+
+    with CaptureQueriesContext(connection) as captured:
+        page = boss.get("/admin/").content.decode()
+
+    assert "sound, full, 0 minutes ago" in page
+    assert "adds up to zero" in page
+    assert len(captured) <= 20
+
+
+def test_a_list_counts_no_further_than_anybody_turns_pages(boss: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rako.core.admin._MOST_COUNTED", 2)
+    for _ in range(3):
+        sale(boss)
+
+    reply = boss.get(staff.page(Verification, "changelist"))
+
+    assert "2 or more verifications" in " ".join(reply.content.decode().split())
 
 
 def test_the_front_page_is_rakos(boss: Client) -> None:

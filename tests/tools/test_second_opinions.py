@@ -23,7 +23,6 @@ SHARED = (
     "signature of a receipt",
     "receipt of another entry",
     "opening of the other party",
-    "opening withheld",
     "entry left out in the middle",
 )
 

@@ -1,57 +1,113 @@
 """manage.py verify_ledger"""
 
 import json
-from argparse import ArgumentParser
-from collections.abc import Iterator
-from itertools import chain
+import logging
+import time
+from argparse import ArgumentParser, ArgumentTypeError
+from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 
-from ledger import verify
-from ledger.models import Conversion, Entry, Evidence
-from ledger.verify import Finding
-from rako.core.progress import progress
+from ledger.models import Conversion, Entry, Verification
+from ledger.verification.findings import Finding, Report
+from ledger.verification.outside import Unreadable, read_checkpoints
+from ledger.verification.run import Scope, verify
 
+log = logging.getLogger("rako.ledger")
 _SHOWN = 20
+# What of the tally a reader wants to know, besides.
+_HELD = ("checkpoints", "cosignatures", "checkpoints from outside", "state of the signer", "openings erased")
 
 
 class Command(BaseCommand):
     help = (
-        "Check every ledger entry, conversion and database guard; exit 3 names what was tampered with. Safe to repeat."
+        "Verify the ledger: every entry, proof and balance, the signed checkpoints and the database's guards. "
+        "Exit 3 names the first thing that was tampered with, 1 if it could not finish. Safe to repeat."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--json", action="store_true")
+        mode = parser.add_mutually_exclusive_group()
+        mode.add_argument("--full", action="store_true", help="everything (the default)")
+        mode.add_argument("--since", type=_number, metavar="SIZE", help="what came after the first SIZE entries")
+        mode.add_argument("--sample", type=_number, metavar="N", help="N entries picked at random, and the guards")
+        parser.add_argument(
+            "--checkpoint",
+            metavar="FILE|URL",
+            help="signed checkpoints that were kept elsewhere: without one, a log rewritten as a whole looks sound",
+        )
+        parser.add_argument("--json", action="store_true", help="a report for programs")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["checkpoint"] and options["sample"] is not None:
+            raise CommandError("--sample does not look at --checkpoint", returncode=2)
+        began = time.monotonic()
         try:
+            notes = tuple(read_checkpoints(options["checkpoint"])) if options["checkpoint"] else ()
+            scope = Scope(options["since"] or 0, options["sample"], notes)
+            report = verify(scope)
             counts = {"entries": Entry.objects.count(), "conversions": Conversion.objects.count()}
-            findings = [*verify.verify_guards(), *self._walk(sum(counts.values()) + Evidence.objects.count())]
-        except DatabaseError as error:
+        except (DatabaseError, Unreadable) as error:
             raise CommandError(f"could not finish: {error}") from None
+        seconds = time.monotonic() - began
+        _keep(scope, report, seconds)
         if options["json"]:
-            found = [{"check": f.check, "subject": f.subject, "detail": f.detail} for f in findings]
-            self.stdout.write(json.dumps(counts | {"sound": not findings, "findings": found}))
+            self._tell_program(scope, report, counts, seconds)
         else:
-            self._report(counts, findings)
-        if findings:
+            self._tell(report, counts)
+        if not report.is_sound:
             raise SystemExit(3)
 
-    def _walk(self, total: int) -> Iterator[Finding]:
-        steps = chain(verify.verify_entries(), verify.verify_conversions(), verify.verify_evidence())
-        for _, findings in progress(steps, total=total, label="ledger"):
-            yield from findings
+    def _tell(self, report: Report, counts: dict[str, int]) -> None:
+        for finding in report.kept[:_SHOWN]:
+            self.stdout.write(_text(finding))
+        if report.count > _SHOWN:
+            self.stdout.write(f"and {report.count - _SHOWN} more")
+        if report.first is not None:
+            self.stdout.write(f"ledger TAMPERED WITH: {report.count} findings, the first is {_text(report.first)}")
+            return
+        sound = f"ledger sound: {counts['entries']} entries, {counts['conversions']} conversions, guards in place"
+        held = [f"{number} {what}" for what, number in report.checked.items() if what in _HELD and number]
+        self.stdout.write("; ".join([sound, *held]))
 
-    def _report(self, counts: dict[str, int], findings: list[Finding]) -> None:
-        for finding in findings[:_SHOWN]:
-            self.stdout.write(f"{finding.check} {finding.subject}: {finding.detail}")
-        if len(findings) > _SHOWN:
-            self.stdout.write(f"and {len(findings) - _SHOWN} more")
-        if findings:
-            self.stdout.write(f"ledger TAMPERED WITH: {len(findings)} findings")
-        else:
-            self.stdout.write(
-                f"ledger sound: {counts['entries']} entries, {counts['conversions']} conversions, guards in place"
+    def _tell_program(self, scope: Scope, report: Report, counts: dict[str, int], seconds: float) -> None:
+        told = counts | {
+            "mode": scope.mode,
+            "sound": report.is_sound,
+            "seconds": round(seconds, 3),
+            "checked": report.checked,
+            "count": report.count,
+            "first": None if report.first is None else asdict(report.first),
+            "findings": [asdict(finding) for finding in report.kept],
+        }
+        self.stdout.write(json.dumps(told))
+
+
+def _text(finding: Finding) -> str:
+    place = "" if finding.index is None else f" (index {finding.index})"
+    return f"{finding.check} {finding.subject}{place}: {finding.detail}"
+
+
+def _keep(scope: Scope, report: Report, seconds: float) -> None:
+    """Note the run for the admin's pages. Whoever may only read the database verifies it all the same."""
+    first = [] if report.first is None else [report.first, *(f for f in report.kept[:_SHOWN] if f != report.first)]
+    try:
+        with transaction.atomic():
+            Verification.objects.create(
+                mode=scope.mode,
+                entries=report.checked.get("leaves", 0) + report.checked.get("waiting", 0),
+                size=report.checked.get("size", 0),
+                is_sound=report.is_sound,
+                findings=[asdict(finding) for finding in first],
+                seconds=seconds,
             )
+    except DatabaseError as error:
+        log.warning("the verification was not noted in the database: %s", type(error).__name__)
+
+
+def _number(text: str) -> int:
+    """A whole number from 0."""
+    if not (text.isascii() and text.isdigit()):
+        raise ArgumentTypeError("a whole number is expected")
+    return int(text)
