@@ -135,10 +135,10 @@ def _fact(
             "currency": checkout.currency,
             "state_before": told_before and str(told_before),
             "state": str(checkout.state),
-            **more,
         },
         for_merchant={name: value for name, value in at_psp.items() if value} or None,
-        for_agent={"agent_id": recommendation.agent_id},
+        # The mandate's digest is the agent's: who knows the rest could try the buyer's limit until it fits.
+        for_agent={"agent_id": recommendation.agent_id, **more},
         evidence_sha256=evidence_sha256,
         occurred_at=at,
         idempotency_key=_key(checkout, kind),

@@ -141,7 +141,6 @@ def _make(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
         conversion,
         evidence,
         "conversion.recorded",
-        key=f"conversion:{conversion.session_id}",
         facts=_commission_facts(conversion, earned),
         postings=difference({}, accrued(Split(earned.amount, earned.fee, earned.payout)), parties_of(conversion)),
     )
@@ -161,8 +160,7 @@ def _attach(conversion: Conversion, recommendation: Recommendation, evidence: Sa
     if agrees and evidence.level == Level.ORCHESTRATED:
         Conversion.objects.filter(pk=conversion.pk).update(verification_level=evidence.level)
         conversion.verification_level = evidence.level
-    key = f"evidence:{conversion.merchant_id}:{evidence.source}:{evidence.sha256}"
-    entry = _state(conversion, evidence, "evidence.attached" if agrees else "evidence.contradicts", key=key)
+    entry = _state(conversion, evidence, "evidence.attached" if agrees else "evidence.contradicts")
     return Recorded(conversion, entry, attached=True)
 
 
@@ -171,24 +169,10 @@ def _state(
     evidence: SaleEvidence,
     kind: str,
     *,
-    key: str,
     facts: dict[str, Any] | None = None,
     postings: Sequence[Posting] = (),
 ) -> Appended:
     """Store a piece of evidence and the entry that tells of it, in one round trip."""
-    fact = Fact(
-        stream_id=conversion.pk,
-        kind=kind,
-        facts=_facts(conversion, evidence) | (facts or {}),
-        for_merchant={"order_reference": evidence.order_reference, "reference": evidence.reference},
-        for_agent={"agent_id": conversion.agent_id, "builder_id": conversion.builder_id},
-        evidence_sha256=evidence.sha256,
-        postings=postings,
-        occurred_at=evidence.occurred_at,
-        idempotency_key=key,
-        merchant_id=conversion.merchant_id,
-        agent_id=conversion.agent_id,
-    )
     row = Evidence(
         conversion=conversion,
         merchant_id=conversion.merchant_id,
@@ -201,6 +185,19 @@ def _state(
         received_at=evidence.received_at,
         sha256=evidence.sha256,
         details=evidence.details,
+    )
+    fact = Fact(
+        stream_id=conversion.pk,
+        kind=kind,
+        facts=_facts(conversion, evidence) | (facts or {}),
+        for_merchant={"order_reference": evidence.order_reference, "reference": evidence.reference},
+        for_agent={"agent_id": conversion.agent_id, "builder_id": conversion.builder_id},
+        evidence_sha256=evidence.sha256,
+        postings=postings,
+        occurred_at=evidence.occurred_at,
+        idempotency_key=f"evidence:{row.pk}",  # which PostgreSQL holds unique by merchant, source and reference
+        merchant_id=conversion.merchant_id,
+        agent_id=conversion.agent_id,
     )
     return state(fact, along_with=row)
 

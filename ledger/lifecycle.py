@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from ledger import commission
@@ -18,6 +18,7 @@ from ledger.standing import Happening, Sale, Standing, derive
 from rako.core.aap_code import decode
 from rako.core.errors import Conflict
 from rako.core.facts import Fact, state
+from rako.core.postgres import violated
 from rako.core.wire import instant
 from sessions_app.models import Session
 
@@ -49,8 +50,12 @@ MOVES: dict[Status, frozenset[Status]] = {
             *(Status.DISPUTED, Status.RESOLVED, Status.REJECTED),
         }
     ),
-    Status.REJECTED: frozenset(),
+    # Something that came before the fraud, told after it.
+    Status.REJECTED: frozenset({Status.CLAWED_BACK}),
 }
+
+# What we decide ourselves, about a sale that is there; all else happens outside, and is never refused.
+DECISIONS = frozenset({Kind.VALIDATED, Kind.SETTLEMENT_STARTED, Kind.SETTLED})
 
 _SESSION = {
     Status.MATCHED: Session.Status.CONVERTED,
@@ -91,7 +96,7 @@ class Told:
 def tell(merchant_id: str, told: Told) -> Conversion | None:
     """Record an event once and carry it out. None if its sale is not recorded yet: then it waits for it.
 
-    Raises CannotMove if the sale's status does not allow it; nothing is stored then.
+    Raises CannotMove for a decision (`DECISIONS`) that the sale's status does not allow; nothing is stored then.
     """
     hold_references(merchant_id, told.sale_reference)
     event = Event(
@@ -106,10 +111,15 @@ def tell(merchant_id: str, told: Told) -> Conversion | None:
         sha256=told.sha256,
         conversion=_find(merchant_id, told.sale_reference),
     )
-    known = Event.objects.filter(merchant=merchant_id, kind=told.kind, reference=told.reference).first()
-    if known is not None:
-        return known.conversion
-    event.save()
+    if event.conversion is None and told.kind in DECISIONS:
+        raise CannotMove("There is no such sale")
+    try:
+        with transaction.atomic():
+            event.save()
+    except IntegrityError as error:
+        if violated(error) != "event_told_once":
+            raise
+        return Event.objects.get(merchant=merchant_id, kind=told.kind, reference=told.reference).conversion
     if event.conversion is not None:
         _carry_out(event.conversion.pk, [event])
         event.conversion.refresh_from_db()
@@ -202,6 +212,9 @@ def _carry_out(conversion_id: str, events: list[Event]) -> None:
 
 def move(conversion: Conversion, before: Standing, after: Standing, event: Event) -> None:
     """Change the status and append the event's entry, with the postings of the difference. Raises CannotMove."""
+    ends_at = after.validation_ends_at
+    if event.kind == Kind.VALIDATED and (ends_at is None or event.occurred_at < ends_at):
+        raise CannotMove("The validation has not ended yet")
     if after.status != before.status and after.status not in MOVES[before.status]:
         raise CannotMove(f"A {before.status} conversion cannot become {after.status}")
     # Compare and swap: a concurrent mover gets zero rows, not a double transition.

@@ -21,7 +21,8 @@ _REBUILD = f"""
 INSERT INTO ledger_balance (account, owner_id, currency, balance_minor) {_SUMS} ORDER BY account, owner_id, currency
 """
 _WINDOW = """
-SELECT CASE WHEN cluster = system_identifier THEN horizon ELSE '0'::xid8 END::text, floor
+SELECT CASE WHEN cluster = system_identifier THEN horizon ELSE '0'::xid8 END::text,
+    CASE WHEN cluster = system_identifier THEN floor ELSE 0 END
 FROM ledger_head, pg_control_system() ORDER BY size DESC LIMIT 1
 """
 _BALANCE = """

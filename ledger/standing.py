@@ -79,8 +79,8 @@ def _reversals(told: list[Happening], ends_at: datetime | None) -> tuple[Status 
     taken, refunded = None, 0
     for event in told:
         in_time = ends_at is None or event.occurred_at < ends_at
-        if event.kind == Kind.FRAUD_FOUND:
-            taken = Status.REJECTED if in_time else Status.CLAWED_BACK
+        if event.kind == Kind.FRAUD_FOUND:  # what came first decides
+            taken = taken or (Status.REJECTED if in_time else Status.CLAWED_BACK)
         elif event.kind == Kind.DISPUTE_LOST or (event.kind == Kind.CANCELLED and in_time):
             taken = taken or Status.CLAWED_BACK
         elif event.kind == Kind.REFUNDED and in_time and event.reference not in failed:

@@ -54,8 +54,9 @@ def log_click(recommendation: Recommendation, *, address: str, user_agent: str) 
         kind="click.recorded",
         facts={"recommendation_id": recommendation.pk, "is_bot": click.is_bot},
         occurred_at=click.clicked_at,
-        # The visitor is in no entry, not even hashed: only what makes two visits one.
-        idempotency_key=f"click:{recommendation.pk}:{click.visitor}:{click.slot}",
+        # The visitor is in no entry: only a hash that makes two visits one.
+        idempotency_key="click:"
+        + hashlib.sha256(f"{recommendation.pk}{click.visitor}{click.slot}".encode()).hexdigest(),
         merchant_id=recommendation.offer.merchant_id,
         agent_id=recommendation.agent_id,
     )

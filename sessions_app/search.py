@@ -2,11 +2,13 @@
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import orjson
 from django.utils import timezone
 
 from merchants.catalogue import ListedOffer, list_offers
@@ -94,13 +96,18 @@ def create_session(agent: Agent, query: OfferQuery) -> tuple[Session, Appended]:
     fact = Fact(
         stream_id=session.pk,
         kind="search.recorded",
-        # Nobody but the agent may read this entry: nothing in it needs sealing.
-        facts={"session_id": session.pk, "agent_id": agent.pk, "query": session.query},
+        # Nobody but the agent may read this entry: nothing in it needs sealing. What was asked may be in anybody's
+        # words: of these the ledger holds no more than the hash.
+        facts={"session_id": session.pk, "agent_id": agent.pk, "query_sha256": _digest(session.query)},
         occurred_at=now,
         idempotency_key=f"search:{session.pk}",
         agent_id=agent.pk,
     )
     return session, state(fact, along_with=session)
+
+
+def _digest(query: dict[str, Any]) -> str:
+    return hashlib.sha256(orjson.dumps(query, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _can_match(query: OfferQuery) -> bool:

@@ -22,12 +22,18 @@ _numbers = itertools.count()
 
 @contextlib.contextmanager
 def own_server() -> Iterator[Path]:
-    """The data folder of a new server with an empty database `rako`."""
+    """The data folder of a new server with an empty database `rako`.
+
+    It only writes, and does not wait for the disk: the processes of a test are killed, not the machine.
+    """
     place = Path(tempfile.mkdtemp(prefix="rako-test-"))
     place.chmod(0o755)
     folder = place / "data"
     try:
         ensure_running(folder)
+        with connected_to(**database_in(folder)), connection.cursor() as cursor:
+            cursor.execute("ALTER SYSTEM SET fsync = off")
+            cursor.execute("SELECT pg_reload_conf()")
         yield folder
     finally:
         end(servers_of(folder.resolve() / "postgres"), folder.resolve() / "postgres", signal.SIGQUIT)
@@ -58,7 +64,7 @@ def database_in(folder: Path, name: str = "rako") -> dict[str, Any]:
 
 @contextlib.contextmanager
 def new_database(folder: Path, options: str = "") -> Iterator[None]:
-    """Django's connection goes to a new database of an own server: a copy of `rako` unless the options say otherwise."""
+    """Django's connection goes to a new database of an own server, by default a copy of `rako`."""
     name = f"test_{next(_numbers)}"
     with connected_to(**database_in(folder, "postgres")), connection.cursor() as cursor:
         cursor.execute(f"CREATE DATABASE {name} {options or 'TEMPLATE rako'}")

@@ -130,10 +130,10 @@ def test_a_checkpoint_whose_insert_was_not_answered_is_the_same_the_next_time(cu
 
 
 @pytest.fixture(scope="module")
-def own(django_db_setup):
+def own(django_db_setup, django_db_blocker):
     """A server of our own whose database `rako` has our tables."""
     schema = dump("--schema-only")
-    with own_server() as folder:
+    with django_db_blocker.unblock(), own_server() as folder:
         with connected_to(**database_in(folder)):
             restore(schema)
         yield folder

@@ -11,19 +11,23 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Sum
 from django.utils import timezone
 
+from ledger.accounts import Split
 from ledger.conversions import record_conversion
-from ledger.lifecycle import MOVES, CannotMove, Told, tell
+from ledger.lifecycle import DECISIONS, MOVES, CannotMove, Told, tell
 from ledger.models import Conversion, Entry, Event, Evidence, Posting, Status
 from ledger.models.conversion import Level
-from ledger.transfers import NotCovered, pay_builder
+from ledger.standing import Happening, Sale, derive
+from ledger.transfers import NotCovered, PayoutConflict, pay_builder
 from rako.core.money import Money
 from tests.factories import OfferFactory, RecommendationFactory
 from tests.ledger.conftest import make_proof
+from tests.ledger.test_standing import SOLD_AT
 from tests.threads import race
 
 Kind = Event.Kind
 DEPTH = int(os.environ.get("RAKO_TEST_DEPTH", "1"))
 PAYMENT = "pi_1"
+LATER = timedelta(days=31)  # when the validation has ended
 
 
 def told(kind, reference="r1", *, after=timedelta(hours=1), amount=None, sale=PAYMENT):
@@ -55,9 +59,9 @@ def conversion(recommendation):
 
 
 def settle(merchant_id):
-    tell(merchant_id, told(Kind.VALIDATED))
-    tell(merchant_id, told(Kind.SETTLEMENT_STARTED))
-    return tell(merchant_id, told(Kind.SETTLED, amount=640))
+    tell(merchant_id, told(Kind.VALIDATED, after=LATER))
+    tell(merchant_id, told(Kind.SETTLEMENT_STARTED, after=LATER))
+    return tell(merchant_id, told(Kind.SETTLED, after=LATER, amount=640))
 
 
 def balances():
@@ -87,7 +91,7 @@ def test_a_sale_walks_to_its_payout_and_every_balance_is_right(conversion, merch
         (Kind.SETTLEMENT_STARTED, Status.SETTLEMENT_PENDING, CONFIRMED),
         (Kind.SETTLED, Status.SETTLED, CONFIRMED),
     ):
-        moved = tell(merchant_id, told(kind, amount=640 if kind == Kind.SETTLED else None))
+        moved = tell(merchant_id, told(kind, after=LATER, amount=640 if kind == Kind.SETTLED else None))
 
         assert (moved.status, balances()) == (status, expected)
 
@@ -152,9 +156,9 @@ def test_a_move_that_no_rule_allows_is_refused_and_leaves_no_trace(conversion, m
     assert (Event.objects.count(), kinds()) == (0, {"conversion.recorded": 1})
 
 
-def test_every_status_has_its_moves_and_rejected_is_the_end():
+def test_every_status_has_its_moves_and_from_rejected_no_way_leads_back():
     assert set(MOVES) == set(Status)
-    assert not MOVES[Status.REJECTED]
+    assert MOVES[Status.REJECTED] == {Status.CLAWED_BACK}
     assert not any(Status.UNMATCHED in following for following in MOVES.values())
 
 
@@ -241,7 +245,7 @@ def test_eight_reversals_at_once_reverse_once():
 def test_eight_payouts_of_one_balance_pay_once():
     recommendation = RecommendationFactory()
     conversion = payment(recommendation)
-    tell(conversion.merchant_id, told(Kind.VALIDATED))
+    tell(conversion.merchant_id, told(Kind.VALIDATED, after=LATER))
 
     for number in range(5 * DEPTH):
         outcomes = race(
@@ -254,7 +258,7 @@ def test_eight_payouts_of_one_balance_pay_once():
 
 
 def test_a_payout_told_again_is_the_payout_of_then(conversion, merchant_id):
-    tell(merchant_id, told(Kind.VALIDATED))
+    tell(merchant_id, told(Kind.VALIDATED, after=LATER))
 
     first, again = [pay_builder(conversion.builder, Money(640, "GBP"), reference="p1") for _ in range(2)]
 
@@ -292,3 +296,58 @@ def test_postgres_lets_an_event_find_its_sale_once(recommendation, merchant_id):
 
     with pytest.raises(IntegrityError, match="belongs to a conversion already"), connection.cursor() as cursor:
         cursor.execute("UPDATE ledger_event SET conversion_id = %s", [conversion.pk])
+
+
+def test_a_decision_about_an_unknown_sale_is_refused(merchant_id):
+    with pytest.raises(CannotMove):
+        tell(merchant_id, told(Kind.SETTLED, amount=640))
+
+    assert not Event.objects.exists()
+
+
+def test_validation_does_not_end_before_its_time(conversion, merchant_id):
+    with pytest.raises(CannotMove):
+        tell(merchant_id, told(Kind.VALIDATED, after=timedelta(days=1)))
+
+
+OUTSIDE = [kind for kind in Kind if kind not in DECISIONS]
+
+
+def test_what_happens_outside_is_never_refused_in_whatever_order_it_is_told():
+    """All triples of events early and late, with and without a known validation end, in all orders."""
+    moments = (SOLD_AT + timedelta(days=3), SOLD_AT + timedelta(days=40))
+    choices = [Happening(kind, "r1", at, 1000) for kind in OUTSIDE for at in moments]
+    choices.append(Happening(Kind.FRAUD_FOUND, "r2", moments[1], None))
+    for ends_at in (None, SOLD_AT + timedelta(days=30)):
+        sale = Sale(1000, Split(800, 160, 640), ends_at, 30, lambda refunded: Split(800, 160, 640))
+        for events in itertools.permutations(choices, 3):
+            statuses = [derive(sale, events[:count]).status for count in range(4)]
+            for before, after in itertools.pairwise(statuses):
+                assert before == after or after in MOVES[before], (before, after, events)
+
+
+def test_two_frauds_told_before_their_sale_do_not_block_it(recommendation, merchant_id):
+    tell(merchant_id, told(Kind.FRAUD_FOUND, "f1"))
+    tell(merchant_id, told(Kind.FRAUD_FOUND, "f2", after=timedelta(days=40)))
+
+    assert payment(recommendation).status == "rejected"
+
+
+def test_one_reference_pays_each_builder_its_own(conversion, merchant_id):
+    other = record_conversion(
+        RecommendationFactory(offer=conversion.offer), make_proof(reference="pi_2", order_reference="order-2")
+    ).conversion
+    for sale in ("pi_1", "pi_2"):
+        tell(merchant_id, told(Kind.VALIDATED, sale, after=LATER, sale=sale))
+
+    paid = [pay_builder(row.builder, Money(640, "GBP"), reference="batch-1") for row in (conversion, other)]
+
+    assert [entry.is_new for entry in paid] == [True, True]
+
+
+def test_a_payout_told_again_with_another_amount_is_a_conflict(conversion, merchant_id):
+    tell(merchant_id, told(Kind.VALIDATED, after=LATER))
+    pay_builder(conversion.builder, Money(640, "GBP"), reference="p1")
+
+    with pytest.raises(PayoutConflict):
+        pay_builder(conversion.builder, Money(1, "GBP"), reference="p1")

@@ -18,14 +18,14 @@ from tests.ledger.told import drain, tell, tell_in_bulk, tell_many
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-OLD, NEW, WAITING = 300, 200, 25
+OLD, NEW, WAITING, LATE = 300, 200, 25, 15
 # Transactions that cost nothing: they move the ids on.
 BURN = "DO $$ BEGIN FOR n IN 1..20000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$"
 
 
 @pytest.fixture(scope="module")
-def other_cluster(django_db_setup):
-    with own_server() as folder:
+def other_cluster(django_db_setup, django_db_blocker):
+    with django_db_blocker.unblock(), own_server() as folder:
         yield folder
 
 
@@ -51,12 +51,20 @@ def sequenced(count, *, first):
 
 @pytest.fixture
 def source(restored):
-    """A log of 500 that is signed, with entries that wait; its transaction ids are far ahead of the other cluster's."""
+    """A log of 500 that is signed, with entries that wait, some with smaller ids than others that do not.
+
+    Its transaction ids are far ahead of the other cluster's.
+    """
     with connection.cursor() as cursor:
         cursor.execute(BURN)
+    late = connection.copy()
+    late.set_autocommit(False)
+    waiting = tell_in_bulk(LATE, first=9000, using=late)
     told = sequenced(OLD, first=0) + sequenced(NEW, first=1000)
     Publisher().publish()
-    return told + tell_in_bulk(WAITING, first=2000)
+    late.commit()
+    late.close()
+    return told + waiting + tell_in_bulk(WAITING - LATE, first=2000)
 
 
 def newest_head():

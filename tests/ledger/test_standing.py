@@ -166,7 +166,7 @@ def model(events):
         early = event.occurred_at < ENDS_AT
         match event.kind:
             case "fraud_found":
-                verdict = "rejected" if early else "clawed_back"
+                verdict = verdict or ("rejected" if early else "clawed_back")
             case "dispute_lost":
                 verdict = verdict or "clawed_back"
             case "cancelled" if early:
