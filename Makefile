@@ -6,10 +6,10 @@ RUNTIME := .venv/.runtime-ready
 DEVELOPMENT := .venv/.development-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-deep lint bench clean
+.PHONY: help demo serve test test-deep lint bench bench-ledger clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 demo: $(RUNTIME) ## Walk the main job over HTTP on a free port, print each step, verify the ledger
 	@$(BIN)/python manage.py demo
@@ -31,6 +31,9 @@ lint: $(DEVELOPMENT)
 
 bench: $(DEVELOPMENT) ## Measure the real server against a ceiling in the same run
 	@$(BIN)/python -m benchmarks
+
+bench-ledger: $(DEVELOPMENT) ## Measure appends, log, proofs and verification
+	@$(BIN)/python -m benchmarks.ledger
 
 clean: ## Remove the environment, the embedded database and all local data
 	rm -rf .venv .rako

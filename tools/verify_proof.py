@@ -541,6 +541,9 @@ def check_identities(proof: Proof) -> str:
         want(sold[key] == value, f"{key} is {plain(sold[key])} in the ledger, but {plain(value)} in the AAP Code")
     same = sold["evidence"]["sha256"] == proof.stream[0].body["evidence"]
     want(same, "the conversion names two different pieces of evidence")
+    for key in ("agent_id", "builder_id"):
+        told = {entry.private[key] for entry in (proof.recommendation, proof.stream[0]) if key in entry.private}
+        want(len(told) < 2, f"the sale is credited to another {key} than the one that recommended")
     return "recommendation, conversion and code agree on session, offer, merchant, currency and code"
 
 
@@ -606,18 +609,32 @@ def balances(entries: list[Entry], by_account: bool = True) -> Counter[Any]:
     return sums
 
 
+def booked(entries: list[Entry]) -> dict[str, int]:
+    """What the accounts of each side come to, whichever of a side's accounts it is in."""
+    sums = dict.fromkeys(("merchant", "builder", "fee"), 0)
+    for account, _, amount in (line for entry in entries for line in entry.body["postings"]):
+        side = account.partition("_")[0]
+        sums[side] = sums.get(side, 0) + amount
+    return sums
+
+
+def owed(split: dict[str, int]) -> dict[str, int]:
+    return {"merchant": split["amount_minor"], "builder": -split["payout_minor"], "fee": -split["fee_minor"]}
+
+
 def check_lifecycle(proof: Proof) -> str:
     first = proof.stream[0].facts
-    status = first["status"]
-    for entry in proof.stream[1:]:
+    status, left = first["status"], first["commission"]
+    for number, entry in enumerate(proof.stream[1:], 2):
         facts = entry.facts
-        before, left = facts.get("status_before", facts["status"]), facts.get("retained", first["commission"])
+        before, left = facts.get("status_before", facts["status"]), facts.get("retained", left)
         moves = entry.body["postings"] or facts["status"] != status
         want("retained" in facts or not moves, f"{entry} changes the sale, but does not say what is left of it")
         want(before == status, f"{entry} changes the status {plain(before)}, but it was {plain(status)}")
         want(left["amount_minor"] == left["fee_minor"] + left["payout_minor"], f"what {entry} leaves does not add up")
         bounded = all(0 <= left[part] <= first["commission"][part] for part in SPLIT)
         want(bounded, f"{entry} leaves more commission than was earned, or less than nothing")
+        want(booked(proof.stream[:number]) == owed(left), f"after {entry} the accounts do not hold what it leaves")
         status = facts["status"]
     return f"every change follows the one before it; the last status shown is {plain(status)}"
 

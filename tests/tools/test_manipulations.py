@@ -283,6 +283,14 @@ AUTHORITY = {
         "lifecycle",
     ),
     "evidence that leaves too much": (facts(2, retained=f.split(900, 180)), "lifecycle"),
+    "the payout booked as the fee": (
+        put("3.postings", [["builder_pending", "GBP", 640], ["fee_revenue", "GBP", -640]]),
+        "lifecycle",
+    ),
+    "nothing moved, though less is left": (
+        both(retained(**f.split(400, 80)), put("3.postings", [])),
+        "lifecycle",
+    ),
     "a change from another status": (facts(3, status_before="settled"), "lifecycle"),
 }
 
