@@ -26,7 +26,6 @@ class Migration(migrations.Migration):
         migrations.RunSQL(_TRIGGERS, _NO_TRIGGERS),
         guard("ledger_entry"),
         guard("ledger_posting"),
-        # Openings are never changed, but may be deleted: personal text can be erased.
         guard("ledger_opening", "entry_id, party, content", is_erasable=True),
         guard("ledger_leaf"),
         guard("ledger_tile"),

@@ -331,3 +331,18 @@ def claimed_event(recommendation, proof):
     told = Told(Event.Kind.REFUNDED, "pi_1", "re_1", timezone.now(), 100)
     assert tell(conversion.merchant_id, told) == conversion
     return Event.objects.get()
+
+
+def test_an_entry_that_waited_long_for_its_commit_is_refused(db):
+    run("ALTER TABLE ledger_entry DISABLE TRIGGER ledger_entry_stamp")
+    statement = entry(recorded_at=timezone.now() - timedelta(seconds=51))
+
+    assert refusal(*statement, until_commit=True) == BROKEN
+
+
+def test_synchronous_commit_is_asked_for_again_when_an_entry_is_committed(db):
+    append()
+    run("SET LOCAL synchronous_commit = off")
+
+    assert refusal("SET CONSTRAINTS ALL IMMEDIATE") == RESTRICTED
+    run("SET LOCAL synchronous_commit = on")  # the test's own end looks at what is pending, too
