@@ -14,8 +14,8 @@ BODY = "x" * 1350
 
 _CREATE = """
 CREATE TABLE benchmarks_chain (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, entry_key text NOT NULL UNIQUE, previous bytea, body bytea NOT NULL,
-    hash bytea NOT NULL, recorded_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, entry_key text NOT NULL UNIQUE,
+    previous bytea, body bytea NOT NULL, hash bytea NOT NULL, recorded_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE FUNCTION benchmarks_chain_append(p_key text, p_body text) RETURNS bytea LANGUAGE plpgsql AS $$
 DECLARE

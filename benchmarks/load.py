@@ -14,8 +14,8 @@ def drive(
     """Send requests, each once or the first over and over, from another process; its figures."""
     host, port = base_url.removeprefix("http://").rsplit(":", 1)
     plan = {"host": host, "port": int(port), "requests": requests, "repeat": repeat, "seconds": seconds}
-    done = subprocess.run(
-        [sys.executable, __file__],  # noqa: S603  # this very file
+    done = subprocess.run(  # noqa: S603  # this very file
+        [sys.executable, __file__],
         input=json.dumps(plan | {"connections": connections}),
         stdout=subprocess.PIPE,
         text=True,

@@ -47,11 +47,11 @@ def _script() -> str:
     """The statement as Django sends it, with variables in place of the ids."""
     stream, sale, reference = "01" + "Z" * 24, conversion_id(0), "pi_" + "0" * 24
     fact, row = proof_of_sale(Parties.of_the_demo(), stream_id=stream, sale=sale, reference=reference)
-    sql, values = facts._insertion(row, False)
-    arguments = facts._arguments(fact)
-    text = mogrify(sql + facts._APPEND, [*values, *arguments], connection)
+    sql, values = facts._statement(fact, row, False)
+    text = mogrify(sql, values, connection)
+    entry_id = values[sql[: sql.index("ledger_append(")].count("%s")]
     for found, variable in (
-        (str(arguments[0]), _ENTRY),
+        (entry_id, _ENTRY),
         (stream, _STREAM),
         (str(row.pk), _EVIDENCE),
         (reference, "pi_:a:b"),

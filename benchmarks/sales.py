@@ -61,7 +61,7 @@ def prepare_conversions() -> None:
 def _conversion(number: int, recommendation: Recommendation, parties: Parties) -> Conversion:
     return Conversion(
         id=conversion_id(number),
-        attribution_path=Conversion._meta.get_field("attribution_path").choices[0][0],
+        attribution_path="aap_flow",
         verification_level="orchestrated",
         session=recommendation.session,
         recommendation=recommendation,

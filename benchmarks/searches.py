@@ -23,11 +23,8 @@ def search_ms(rounds: int) -> tuple[float, float]:
     def stated() -> None:
         create_session(agent, query)
 
-    best = {bare: float("inf"), stated: float("inf")}
-    for _ in range(rounds):
-        for work in best:
-            best[work] = min(best[work], _time(work))
-    return best[bare], best[stated]
+    taken = [(_time(bare), _time(stated)) for _ in range(rounds)]
+    return min(alone for alone, _ in taken), min(together for _, together in taken)
 
 
 def _time(work: Callable[[], None]) -> float:

@@ -12,8 +12,8 @@ from django.db import connection
 
 # How long each entry of a stretch of the log waited for the first head that covers it.
 _LAG = """
-SELECT percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY extract(epoch FROM head.created_at - entry.recorded_at)),
-    count(*)
+SELECT percentile_cont(ARRAY[0.5, 0.99])
+    WITHIN GROUP (ORDER BY 1000 * extract(epoch FROM head.created_at - entry.recorded_at))
 FROM ledger_leaf leaf JOIN ledger_entry entry ON entry.id = leaf.entry_id
 CROSS JOIN LATERAL (SELECT created_at FROM ledger_head WHERE size > leaf.index ORDER BY size LIMIT 1) head
 WHERE leaf.index >= %s AND leaf.index < %s
@@ -35,7 +35,7 @@ class Sequencing:
 @contextlib.contextmanager
 def sequencing() -> Iterator[Sequencing]:
     """Run `manage.py sequencer`, with its checkpoints and all, looking every 200 ms."""
-    process = subprocess.Popen([sys.executable, "manage.py", "sequencer"])  # noqa: S603
+    process = subprocess.Popen([sys.executable, "manage.py", "sequencer"])
     try:
         yield Sequencing(process)
     finally:
@@ -48,14 +48,9 @@ def size() -> int:
     return int(_one("SELECT coalesce(max(size), 0) FROM ledger_head")[0])
 
 
-def entries() -> int:
-    """How many entries there are, sequenced or not."""
-    return int(_one("SELECT count(*) FROM ledger_entry")[0])
-
-
 def wait_until_sequenced(seconds: float) -> None:
     """Return when all entries are in the log. Raises TimeoutError."""
-    wanted, deadline = entries(), time.monotonic() + seconds
+    [wanted], deadline = _one("SELECT count(*) FROM ledger_entry"), time.monotonic() + seconds
     while size() < wanted:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{wanted - size()} entries are not sequenced after {seconds:g} s")
@@ -73,8 +68,8 @@ def wait_until_signed(seconds: float) -> None:
 
 def lag_ms(first: int, last: int) -> tuple[float, float]:
     """Median and 99th percentile of how long the leaves from `first` up to `last` waited, in milliseconds."""
-    [[p50, p99], _] = _one(_LAG, [first, last])
-    return float(p50) * 1000, float(p99) * 1000
+    [[p50, p99]] = _one(_LAG, [first, last])
+    return float(p50), float(p99)
 
 
 def _one(sql: str, values: list[int] | None = None) -> tuple:  # type: ignore[type-arg]

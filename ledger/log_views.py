@@ -112,7 +112,7 @@ class LogKeysView(PublicView):
 
     @extend_schema(operation_id="getLogKeys", summary="The log's verifier keys", responses=wire.LogKeysReply, auth=[])
     def get(self, request: Request) -> Response:
-        witnesses = [witness.vkey for witness in settings.RAKO_WITNESSES]
+        witnesses = [witness.verifier.vkey for witness in settings.RAKO_WITNESSES]
         return Response({"origin": settings.RAKO_LEDGER_ORIGIN} | log_keys() | {"witnesses": witnesses})
 
 

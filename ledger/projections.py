@@ -5,7 +5,7 @@ from typing import NamedTuple
 from django.db import connection, transaction
 
 from ledger.models import Account
-from ledger.sequencer import _LOCK  # whoever holds it is the one who writes balances
+from ledger.sequencer import LOCK  # whoever holds it is the one who writes balances
 
 _SUMS = """
 SELECT account, owner_id, currency, sum(amount_minor)::bigint AS balance_minor FROM ledger_posting posting
@@ -72,7 +72,7 @@ def differences() -> list[Difference]:
 def rebuild() -> int:
     """Make all balances anew; returns how many there are. The sequencer waits meanwhile, and readers see the old."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         cursor.execute("DELETE FROM ledger_balance")
         cursor.execute(_REBUILD)
         return int(cursor.rowcount)

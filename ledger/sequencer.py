@@ -19,7 +19,7 @@ from rako.core.tlog.tree import Appender, FullTile, TreeError
 log = logging.getLogger("rako.ledger")
 
 BATCH = 10_000
-_LOCK = 0x52414B4F4C4F47  # any fixed number; this one spells RAKOLOG
+LOCK = 0x52414B4F4C4F47  # any fixed number; this one spells RAKOLOG
 
 _NEW_ENTRIES = """
 SELECT entry.id, entry.leaf_hash, entry.body FROM ledger_entry entry
@@ -97,7 +97,7 @@ class Sequencer:
             self._session, self._window = connection.connection, None
 
     def _lock(self, cursor: CursorWrapper) -> bool:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
         return bool(cursor.fetchone()[0])
 
     def _sequence(self, cursor: CursorWrapper) -> int:

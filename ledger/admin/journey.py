@@ -78,8 +78,8 @@ def _step(entry: Entry, facts: dict[str, Any], conversion: Conversion) -> Step:
     )
 
 
-def _search(facts: dict[str, Any], conversion: Conversion) -> str:
-    query = facts.get("query") or {}
+def _search(_: dict[str, Any], conversion: Conversion) -> str:
+    query = conversion.session.query  # the entry has no more than its hash
     asked = ", ".join(_asked(name, value, conversion.currency) for name, value in query.items()) or "everything"
     return f"{conversion.agent} asked for {asked}"
 

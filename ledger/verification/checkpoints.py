@@ -40,7 +40,7 @@ def check_checkpoints(report: Report, keys: Sequence[Verifier], since: int = 0) 
 
 def check_cosignatures(report: Report, since: int = 0) -> None:
     """Note cosignatures that do not hold, of the witnesses whose keys are configured."""
-    witnesses = {witness.name: witness._verifier for witness in settings.RAKO_WITNESSES}
+    witnesses = {witness.name: witness.verifier for witness in settings.RAKO_WITNESSES}
     rows = Cosignature.objects.filter(checkpoint__gt=since, witness__in=witnesses).order_by("checkpoint", "witness")
     for size, name, line, note in rows.values_list("checkpoint", "witness", "line", "checkpoint__note").iterator(
         chunk_size=_CHUNK

@@ -13,6 +13,8 @@ from ledger.verification.rows import query
 from rako.core.append_only import GUARDED_TABLES, REFUSAL_FUNCTION
 
 _GUARD = re.compile(r"CREATE TRIGGER (\w+)_no_change BEFORE UPDATE(?: OF ([\w, ]+?))?( OR DELETE)? ON (\w+)\s")
+# What a function sets while it runs. Only the search path is taken over from the migration.
+_SETTING = re.compile(r"\bSET (\w+) (?:FROM CURRENT|= (\w+))")
 # pg_trigger.tgtype
 _ROW, _BEFORE = 1, 2
 _EVENTS = {"INSERT": 4, "DELETE": 8, "UPDATE": 16, "TRUNCATE": 32}
@@ -97,7 +99,7 @@ def _wanted() -> dict[tuple[str, str], Trigger]:
         moment, _, events = when.partition(" ")
         event, _, columns = events.partition(" OF ")
         kind = _ROW | _EVENTS[event] | (_BEFORE if moment == "BEFORE" else 0)
-        wanted[table, name] = Trigger(function, kind, frozenset(columns.split()), name == "ledger_posting_balanced")
+        wanted[table, name] = Trigger(function, kind, frozenset(columns.split()), moment == "AFTER")
     for table in GUARDED_TABLES:
         guard = guards().get(table, Guard(frozenset(), False))
         kind = _ROW | _BEFORE | _EVENTS["UPDATE"] | (0 if guard.is_erasable else _EVENTS["DELETE"])
@@ -109,5 +111,5 @@ def _wanted() -> dict[tuple[str, str], Trigger]:
 def _function(source: str, path: str) -> tuple[Any, ...]:
     """What PostgreSQL's catalog says of a function that this text made."""
     head, body, _ = source.split("$$")
-    config = [f"search_path={path}"] if "SET search_path" in head else None
-    return body, "plpgsql", "SECURITY DEFINER" in head, "i" if "IMMUTABLE" in head else "v", False, config
+    settings = [f"{name}={value or path}" for name, value in _SETTING.findall(head)]
+    return body, "plpgsql", "SECURITY DEFINER" in head, "i" if "IMMUTABLE" in head else "v", False, settings or None

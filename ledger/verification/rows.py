@@ -27,7 +27,7 @@ _COLUMNS = (
     ("for_merchant", "for_merchant.content"),
     ("for_agent", "for_agent.content"),
 )
-# A row ends in its postings and their owners, or None.
+# A row ends in its postings as the body writes them, their accounts and owners; or None.
 NAMES = (*(name for name, _ in _COLUMNS), "line")
 _KEY = NAMES.index("id")
 _AT_ONCE = 200
@@ -40,11 +40,11 @@ LEFT JOIN ledger_opening for_agent ON for_agent.entry_id = entry.id AND for_agen
 _SELECT = f"SELECT {', '.join(sql for _, sql in _COLUMNS)}"
 _LEAVES = "FROM ledger_leaf leaf LEFT JOIN ledger_entry entry ON entry.id = leaf.entry_id"
 _ENTRIES = "FROM ledger_entry entry LEFT JOIN ledger_leaf leaf ON leaf.entry_id = entry.id"
-# An entry's postings as its body writes them, and their owners.
+# An entry's postings as its body writes them, their accounts and owners.
 _LINES = """
 SELECT posting.entry_id,
     '[' || string_agg('["' || account || '","' || currency || '",' || amount_minor || ']', ',' ORDER BY place) || ']',
-    string_agg(owner_id, ',' ORDER BY place)
+    string_agg(account, ',' ORDER BY place), string_agg(owner_id, ',' ORDER BY place)
 """
 
 
@@ -69,7 +69,7 @@ def _read(source: str, where: str, values: list[Any]) -> Iterator[tuple[Any, ...
     rows = f"{_SELECT} {source} {_AGREEING} WHERE {where} ORDER BY leaf.index, entry.id"
     with probing():
         # By themselves: few entries have postings, and adding up none costs as much as adding up some.
-        told = {key: (postings, owners) for key, postings, owners in query(lines, values)}
+        told = {key: line for key, *line in query(lines, values)}
         for row in _stream(rows, values):
             yield (*row, told.get(row[_KEY]))
 
@@ -88,7 +88,7 @@ def probing() -> Iterator[None]:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
         yield
-        cursor.execute("SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on")
+        cursor.execute("SET LOCAL enable_hashjoin TO DEFAULT; SET LOCAL enable_mergejoin TO DEFAULT")
 
 
 def query(sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:

@@ -27,8 +27,10 @@ SELECT entry_id, index FROM (
 ) lost ORDER BY index LIMIT 1000
 """
 _TOUCHED = """
-SELECT DISTINCT stream_id FROM ledger_entry entry LEFT JOIN ledger_leaf leaf ON leaf.entry_id = entry.id
-WHERE (leaf.index >= %s OR leaf.index IS NULL) AND EXISTS (SELECT 1 FROM ledger_conversion WHERE id = stream_id)
+SELECT stream_id FROM ledger_leaf leaf JOIN ledger_entry entry ON entry.id = leaf.entry_id WHERE leaf.index >= %s
+UNION
+SELECT stream_id FROM ledger_entry entry
+WHERE NOT EXISTS (SELECT 1 FROM ledger_leaf leaf WHERE leaf.entry_id = entry.id)
 """
 
 
@@ -37,6 +39,7 @@ class Stories:
 
     def __init__(self, report: Report, since: int = 0) -> None:
         self._report = report
+        self._since = since
         rows = Conversion.objects.order_by("pk")
         if since:
             rows = rows.filter(pk__in=[pk for (pk,) in query(_TOUCHED, [since])])
@@ -58,8 +61,9 @@ class Stories:
             self._report.tally("conversions", len(chunk))
             last = chunk[-1].pk
             yield len(chunk)
-        for entry_id, index in query(_LOST):
-            self._report.add("V8", entry_id, "the conversion it tells of is missing", index)
+        if not self._since:
+            for entry_id, index in query(_LOST):
+                self._report.add("V8", entry_id, "the conversion it tells of is missing", index)
 
 
 def _findings(conversion: Conversion, told: list[Told]) -> Iterator[Finding]:

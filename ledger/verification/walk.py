@@ -121,9 +121,10 @@ class Walk:
             rows = query(_TILES, [level, wanted[0].index, wanted[-1].index])
             stored = {index: (bytes(hashes), bytes(root)) for index, hashes, root in rows}
             for tile in wanted:
-                if stored.get(tile.index) != (tile.hashes, tile.root):
-                    place = tile.index << 8 * (level + 1)
-                    self._report.add("V4", f"tile {level}/{tile.index}", "is missing or not of its leaves", place)
+                hashes, root = stored.get(tile.index, (b"", b""))
+                if (hashes, root) != (tile.hashes, tile.root):
+                    index = (tile.index << 8 | _first_difference(hashes, tile.hashes)) << 8 * level
+                    self._report.add("V4", f"tile {level}/{tile.index}", "is missing or not of its leaves", index)
 
     def _end(self) -> None:
         """What speaks of more than there is, or leaves something out."""
@@ -136,3 +137,9 @@ class Walk:
             self._report.add("V3", f"head {newest}", f"the newest head is not of all {self.size} leaves", newest)
         for level, index in query(_NO_TILES, [self.size]):
             self._report.add("V4", f"tile {level}/{index}", "the tree has no such full tile")
+
+
+def _first_difference(stored: bytes, ours: bytes) -> int:
+    """Which hash of a tile is the first that differs; 0 if only the tile's root does."""
+    starts = range(0, len(ours), HASH_SIZE)
+    return next((at // HASH_SIZE for at in starts if stored[at : at + HASH_SIZE] != ours[at : at + HASH_SIZE]), 0)

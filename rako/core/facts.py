@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -16,7 +17,7 @@ from django.db import connection, models
 from rako.core.ids import new_id
 
 _LARGEST = 2**53 - 1
-_APPEND = "SELECT * FROM ledger_append(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::bigint[])"
+_APPEND = "SELECT * FROM ledger_append(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 
 
 class Posting(NamedTuple):
@@ -67,9 +68,9 @@ def state(fact: Fact, *, along_with: models.Model | None = None, ignore_conflict
     lets a row pass that is there already. Raises IntegrityError if the row or the postings are refused (the postings
     when the transaction commits), TypeError or ValueError for facts that have no canonical form.
     """
-    row_sql, values = _insertion(along_with, ignore_conflict) if along_with is not None else ("", [])
+    sql, values = _statement(fact, along_with, ignore_conflict)
     with connection.cursor() as cursor:
-        cursor.execute(row_sql + _APPEND, [*values, *_arguments(fact)])
+        cursor.execute(sql, values)
         if along_with is not None:
             along_with._state.adding = False
         return Appended(*cursor.fetchone())
@@ -90,6 +91,16 @@ def canonical(facts: dict[str, Any]) -> bytes:
         raise ValueError(str(error)) from None
 
 
+def _statement(fact: Fact, row: models.Model | None, ignore_conflict: bool) -> tuple[str, list[Any]]:
+    """The one statement that stores a row and appends a fact, with its values."""
+    arguments = _arguments(fact)
+    if row is None:
+        return _APPEND, arguments
+    sql, columns = _insertion(type(row), row.pk is not None, ignore_conflict)
+    values = [column.get_db_prep_save(column.pre_save(row, add=True), connection) for column in columns]
+    return sql + _APPEND, values + arguments
+
+
 def _arguments(fact: Fact) -> list[Any]:
     lines = list(zip(*fact.postings, strict=True)) or [(), (), (), ()]
     return [
@@ -106,26 +117,29 @@ def _arguments(fact: Fact) -> list[Any]:
         fact.evidence_sha256,
         _opening(fact.for_merchant),
         _opening(fact.for_agent),
-        *map(list, lines),
+        *map(_array, lines),
     ]
+
+
+def _array(values: Sequence[Any]) -> str:
+    """A PostgreSQL array as text: four of them as lists would take psycopg as long as all other values."""
+    quoted = (str(value).replace("\\", r"\\").replace('"', r"\"") for value in values)
+    return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
 
 
 def _opening(facts: dict[str, Any] | None) -> bytes | None:
     return None if facts is None else canonical(facts | {"nonce": secrets.token_hex(16)})
 
 
-def _insertion(row: models.Model, ignore_conflict: bool) -> tuple[str, list[Any]]:
-    """The row's INSERT as the first part of a larger statement, with its values."""
-    columns = {
-        column.column: column.get_db_prep_save(column.pre_save(row, add=True), connection)
-        for column in row._meta.concrete_fields
-        if not (column.generated or (column.primary_key and getattr(row, column.attname) is None))
-    }
-    names, places = ", ".join(f'"{name}"' for name in columns), ", ".join(["%s"] * len(columns))
+@lru_cache(maxsize=64)
+def _insertion(model: type[models.Model], is_numbered: bool, ignore_conflict: bool) -> tuple[str, list[Any]]:
+    """A row's INSERT as the first part of a larger statement, and the columns it has values for."""
+    fields = model._meta.concrete_fields
+    columns = [field for field in fields if not (field.generated or (field.primary_key and not is_numbered))]
+    names, places = ", ".join(f'"{column.column}"' for column in columns), ", ".join(["%s"] * len(columns))
     tail = " ON CONFLICT DO NOTHING" if ignore_conflict else ""
     # Table and columns are our models', the values are parameters.
-    sql = f'WITH row AS (INSERT INTO "{row._meta.db_table}" ({names}) VALUES ({places}){tail}) '  # noqa: S608
-    return sql, list(columns.values())
+    return f'WITH row AS (INSERT INTO "{model._meta.db_table}" ({names}) VALUES ({places}){tail}) ', columns  # noqa: S608
 
 
 def _check(value: Any) -> None:

@@ -53,7 +53,10 @@ def sale(client: Client) -> None:
     for event in psp.pay(checkout):
         psp.deliver(checkout.connection, event)
     conversion = checkout.session.conversions.get()
-    tell(merchant.pk, Told(Event.Kind.VALIDATED, conversion.order_reference, conversion.pk, timezone.now()))
+    tell(
+        merchant.pk,
+        Told(Event.Kind.VALIDATED, conversion.order_reference, conversion.pk, conversion.validation_ends_at),
+    )
     Sequencer().tick()
     Publisher().publish()
     Verification.objects.create(mode="full", entries=1, size=1, is_sound=True, seconds=0.1)

@@ -1,22 +1,24 @@
 """manage.py verify_ledger"""
 
 import json
-import logging
-import time
 from argparse import ArgumentParser, ArgumentTypeError
 from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError
 
-from ledger.models import Conversion, Entry, Verification
+from ledger.audits import audit
+from ledger.models import Conversion, Entry
 from ledger.verification.findings import Finding, Report
 from ledger.verification.outside import Unreadable, read_checkpoints
+from ledger.verification.rows import query
 from ledger.verification.run import Scope, verify
 
-log = logging.getLogger("rako.ledger")
 _SHOWN = 20
+_MAY_KEEP = """
+SELECT has_table_privilege('ledger_verification', 'INSERT') AND NOT current_setting('transaction_read_only')::boolean
+"""
 # What of the tally a reader wants to know, besides.
 _HELD = ("checkpoints", "cosignatures", "checkpoints from outside", "state of the signer", "openings erased")
 
@@ -42,18 +44,16 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["checkpoint"] and options["sample"] is not None:
             raise CommandError("--sample does not look at --checkpoint", returncode=2)
-        began = time.monotonic()
         try:
             notes = tuple(read_checkpoints(options["checkpoint"])) if options["checkpoint"] else ()
             scope = Scope(options["since"] or 0, options["sample"], notes)
-            report = verify(scope)
+            # Whoever may only read, or reads a replica, verifies all the same; the run is not kept then.
+            report = audit(scope) if query(_MAY_KEEP)[0][0] else verify(scope)
             counts = {"entries": Entry.objects.count(), "conversions": Conversion.objects.count()}
         except (DatabaseError, Unreadable) as error:
             raise CommandError(f"could not finish: {error}") from None
-        seconds = time.monotonic() - began
-        _keep(scope, report, seconds)
         if options["json"]:
-            self._tell_program(scope, report, counts, seconds)
+            self._tell_program(scope, report, counts)
         else:
             self._tell(report, counts)
         if not report.is_sound:
@@ -71,11 +71,10 @@ class Command(BaseCommand):
         held = [f"{number} {what}" for what, number in report.checked.items() if what in _HELD and number]
         self.stdout.write("; ".join([sound, *held]))
 
-    def _tell_program(self, scope: Scope, report: Report, counts: dict[str, int], seconds: float) -> None:
+    def _tell_program(self, scope: Scope, report: Report, counts: dict[str, int]) -> None:
         told = counts | {
             "mode": scope.mode,
             "sound": report.is_sound,
-            "seconds": round(seconds, 3),
             "checked": report.checked,
             "count": report.count,
             "first": None if report.first is None else asdict(report.first),
@@ -87,23 +86,6 @@ class Command(BaseCommand):
 def _text(finding: Finding) -> str:
     place = "" if finding.index is None else f" (index {finding.index})"
     return f"{finding.check} {finding.subject}{place}: {finding.detail}"
-
-
-def _keep(scope: Scope, report: Report, seconds: float) -> None:
-    """Note the run for the admin's pages. Whoever may only read the database verifies it all the same."""
-    first = [] if report.first is None else [report.first, *(f for f in report.kept[:_SHOWN] if f != report.first)]
-    try:
-        with transaction.atomic():
-            Verification.objects.create(
-                mode=scope.mode,
-                entries=report.checked.get("leaves", 0) + report.checked.get("waiting", 0),
-                size=report.checked.get("size", 0),
-                is_sound=report.is_sound,
-                findings=[asdict(finding) for finding in first],
-                seconds=seconds,
-            )
-    except DatabaseError as error:
-        log.warning("the verification was not noted in the database: %s", type(error).__name__)
 
 
 def _number(text: str) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import requests
 
 from rako.core.tlog.encoding import decode_decimal, encode_base64
-from rako.core.tlog.notes import NoteError, note_text, open_note, parse_vkey
+from rako.core.tlog.notes import NoteError, Verifier, note_text, open_note, parse_vkey
 from rako.core.tlog.vkeys import COSIGNATURE
 
 MAX_BODY_BYTES = 64 * 1024
@@ -61,9 +61,9 @@ class Witness:
         return self._verifier.name
 
     @property
-    def vkey(self) -> str:
+    def verifier(self) -> Verifier:
         """Its key, as whoever checks its cosignatures needs it."""
-        return self._verifier.vkey
+        return self._verifier
 
     def cosign(self, note: str, old_size: int, path: Sequence[bytes], timeout: float) -> str:
         """The witness's verified signature lines, to be appended to the note as they are.

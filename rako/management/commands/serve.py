@@ -17,7 +17,7 @@ from rako.serving import Server, ServerFailed, serving
 
 
 class Command(BaseCommand):
-    help = "Migrate, then run web, worker and sequencer until Ctrl-C; in sandbox mode with the demo registry. Safe to repeat."
+    help = "Migrate, then run web, worker and sequencer until Ctrl-C, in sandbox mode with demo data. Safe to repeat."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--port", type=int, default=3456)
