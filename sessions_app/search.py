@@ -90,7 +90,11 @@ def search_offers(query: OfferQuery) -> Page:
 
 
 def create_session(agent: Agent, query: OfferQuery) -> tuple[Session, Appended]:
-    """A new session with the 24-hour window, and the entry that tells of the search: one statement."""
+    """A new session with the 24-hour window, and the entry that tells of the search: one statement.
+
+    An entry for each search rather than one for a batch of them: it costs a sixth of the searches a second (see
+    docs/benchmarks.md), and gives a receipt at once, with no moment in which a search is known but not in the ledger.
+    """
     now = timezone.now()
     session = Session(agent=agent, query=query.as_asked(), created_at=now, expires_at=now + WINDOW)
     fact = Fact(

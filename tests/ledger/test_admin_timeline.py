@@ -235,5 +235,5 @@ def test_the_journey_tells_a_sale_from_search_to_its_moves(walked):
 def test_a_journey_costs_a_bounded_number_of_queries(walked, django_assert_max_num_queries):
     conversion = Conversion.objects.select_related("recommendation", "offer", "agent__builder").get()
 
-    with django_assert_max_num_queries(4):
+    with django_assert_max_num_queries(5):
         journey(conversion)

@@ -231,7 +231,7 @@ def test_nothing_but_its_own_shape_enters_the_body(db, name, value):
 
 
 @pytest.mark.parametrize("name", ["entry_id", "stream_id", "kind", "nonce", "evidence"])
-@pytest.mark.parametrize("tail", ["\n", " ", '"', INJECTION], ids=repr)
+@pytest.mark.parametrize("tail", ["0", "\n", " ", '"', INJECTION], ids=repr)
 def test_a_right_beginning_is_not_enough(db, name, tail):
     right = {"entry_id": new_id(), "stream_id": new_id(), "kind": "told", "nonce": "0" * 32, "evidence": "a" * 64}
 
