@@ -1,13 +1,13 @@
-"""Reads entries with all that must agree with them, fast: PostgreSQL looks up and spells while we hash."""
+"""Reads entries with all that must agree with them."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from django.db import connection
 from psycopg import Cursor, capabilities
 
-_ISO = """'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'"""
+ISO = """'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'"""
 
 _COLUMNS = (
     ("index", "leaf.index"),
@@ -19,8 +19,8 @@ _COLUMNS = (
     ("kind", "entry.kind"),
     ("merchant_id", "entry.merchant_id"),
     ("agent_id", "entry.agent_id"),
-    ("occurred_at", f"to_char(entry.occurred_at AT TIME ZONE 'UTC', {_ISO})"),
-    ("recorded_at", f"to_char(entry.recorded_at AT TIME ZONE 'UTC', {_ISO})"),
+    ("occurred_at", f"to_char(entry.occurred_at AT TIME ZONE 'UTC', {ISO})"),
+    ("recorded_at", f"to_char(entry.recorded_at AT TIME ZONE 'UTC', {ISO})"),
     ("body", "entry.body"),
     ("entry_hash", "entry.leaf_hash"),
     ("hash_before", "before.leaf_hash"),
@@ -30,7 +30,7 @@ _COLUMNS = (
 # A row ends in its postings as the body writes them, their accounts and owners; or None.
 NAMES = (*(name for name, _ in _COLUMNS), "line")
 _KEY = NAMES.index("id")
-_AT_ONCE = 200
+_AT_ONCE = 64
 
 _AGREEING = """
 LEFT JOIN ledger_entry before ON before.stream_id = entry.stream_id AND before.stream_seq = entry.stream_seq - 1
@@ -48,13 +48,8 @@ SELECT posting.entry_id,
 """
 
 
-def sequenced(first: int, last: int) -> Iterator[tuple[Any, ...]]:
-    """The leaves from `first` up to `last`, in order, each with its entry: values in the order of `NAMES`."""
-    return _read(_LEAVES, "leaf.index >= %s AND leaf.index < %s", [first, last])
-
-
 def leaves_at(indices: Sequence[int]) -> Iterator[tuple[Any, ...]]:
-    """Some leaves, in order, each with its entry."""
+    """Some leaves, in order, each with its entry: values in the order of `NAMES`."""
     return _read(_LEAVES, "leaf.index = ANY(%s::bigint[])", [list(indices)])
 
 
@@ -67,14 +62,15 @@ def _read(source: str, where: str, values: list[Any]) -> Iterator[tuple[Any, ...
     entry_id = "leaf.entry_id" if source is _LEAVES else "entry.id"
     lines = f"{_LINES} {source} JOIN ledger_posting posting ON posting.entry_id = {entry_id} WHERE {where} GROUP BY 1"
     rows = f"{_SELECT} {source} {_AGREEING} WHERE {where} ORDER BY leaf.index, entry.id"
-    with probing():
+    with _probing():
         # By themselves: few entries have postings, and adding up none costs as much as adding up some.
         told = {key: line for key, *line in query(lines, values)}
-        for row in _stream(rows, values):
+        for row in stream(rows, values):
             yield (*row, told.get(row[_KEY]))
 
 
-def _stream(sql: str, values: list[Any]) -> Iterator[tuple[Any, ...]]:
+def stream(sql: str, values: list[Any] | dict[str, Any]) -> Iterator[tuple[Any, ...]]:
+    """The rows of a statement, while PostgreSQL is still at work on it."""
     # Binary rows that arrive while they are read: half the cost of a COPY, and all rows are never held at once. (By a
     # cursor of psycopg's own: Django's has text results only.)
     size = _AT_ONCE if capabilities.has_stream_chunked() else 1
@@ -82,13 +78,23 @@ def _stream(sql: str, values: list[Any]) -> Iterator[tuple[Any, ...]]:
         yield from cursor.stream(sql, values, binary=True, size=size)
 
 
-@contextmanager
-def probing() -> Iterator[None]:
+def _probing() -> AbstractContextManager[None]:
     """Look each row's relations up by index: the planner would rather sort the whole ledger for every piece of it."""
+    return _planning("enable_hashjoin", "enable_mergejoin")
+
+
+def in_order() -> AbstractContextManager[None]:
+    """Read tables side by side in the order of their keys: for many neighbours, half the cost of looking them up."""
+    return _planning("enable_hashjoin", "enable_nestloop")
+
+
+@contextmanager
+def _planning(*without: str) -> Iterator[None]:
+    """Have the planner do without some kinds of joins."""
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
+        cursor.execute("".join(f"SET LOCAL {kind} = off;" for kind in without))
         yield
-        cursor.execute("SET LOCAL enable_hashjoin TO DEFAULT; SET LOCAL enable_mergejoin TO DEFAULT")
+        cursor.execute("".join(f"SET LOCAL {kind} TO DEFAULT;" for kind in without))
 
 
 def query(sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:

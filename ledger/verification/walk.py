@@ -7,13 +7,13 @@ from ledger.tree_store import appender_at, tree_of
 from ledger.verification.entries import check_entry
 from ledger.verification.findings import Report
 from ledger.verification.growth import Growth
-from ledger.verification.rows import NAMES, query, sequenced
+from ledger.verification.rows import leaves_at, query
+from ledger.verification.spelling import leaves
 from ledger.verification.times import Batches
 from rako.core.tlog.hashing import HASH_SIZE
 from rako.core.tlog.tree import FullTile, TreeError
 
 CHUNK = 64 * 256
-_INDEX, _LEAF, _RECORDED = (NAMES.index(name) for name in ("index", "leaf_hash", "recorded_at"))
 _SIZE = "SELECT count(*), coalesce(min(index), 0), coalesce(max(index), -1) + 1 FROM ledger_leaf"
 _TILES = "SELECT index, hashes, root FROM ledger_tile WHERE level = %s AND index BETWEEN %s AND %s"
 # A tile of a level spans 256^(level + 1) leaves.
@@ -86,20 +86,22 @@ class Walk:
         self._batches.judge(heads, first, times)
         self._compare(tiles)
 
-    def _read(self, first: int, last: int) -> tuple[list[bytes], list[str]]:
+    def _read(self, first: int, last: int) -> tuple[list[bytes], list[str | None]]:
         """Check the entries of a chunk; gives their leaf hashes and times. Past a gap, nothing is said of the tree."""
+        found = {index: parts for index, *parts in leaves(first, last)}
+        for index in range(first, last):
+            if index not in found and (index == first or index - 1 in found):
+                self._lose(index)
         hashes: list[bytes] = []
-        times: list[str] = []
-        expected = first
-        for row in sequenced(first, last):
-            if row[_INDEX] != expected:
-                self._lose(expected)
+        times: list[str | None] = []
+        odd: list[int] = []
+        for index, (leaf_hash, recorded_at, is_sound) in sorted(found.items()):
+            hashes.append(leaf_hash)
+            times.append(recorded_at)
+            if not is_sound:
+                odd.append(index)
+        for row in leaves_at(odd):
             check_entry(row, self._report)
-            hashes.append(row[_LEAF])
-            times.append(row[_RECORDED])
-            expected = row[_INDEX] + 1
-        if expected != last:
-            self._lose(expected)
         self._report.tally("leaves", len(hashes))
         if {len(leaf or b"") for leaf in hashes} != {HASH_SIZE}:  # found as V2
             self._growth = None
