@@ -1,45 +1,40 @@
-"""A yardstick: the ledger as one global hash chain, as it would be written without a sequencer.
+"""A yardstick: the same ledger as one global hash chain, as it would be written without a sequencer.
 
-Each row carries the hash of the one before, so that writers wait for each other until the one before has committed.
+It stores exactly what the ledger stores, by the same function in as many round trips. But all entries are in one
+stream, each with the hash of the one before, so that a writer waits until the one before has committed.
 """
-
-import secrets
 
 from django.db import connection
 
-from benchmarks.sales import Parties
-
-# A body as long as that of a sale's entry. The chain writes one row where the ledger writes seven: it is flattered.
-BODY = "x" * 1350
+from benchmarks.sales import Parties, proof_of_sale
+from rako.core import facts
+from rako.core.ids import new_id
+from rako.core.postgres import prepared_cursor
 
 _CREATE = """
-CREATE TABLE benchmarks_chain (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, entry_key text NOT NULL UNIQUE,
-    previous bytea, body bytea NOT NULL, hash bytea NOT NULL, recorded_at timestamptz NOT NULL DEFAULT clock_timestamp()
-);
-CREATE FUNCTION benchmarks_chain_append(p_key text, p_body text) RETURNS bytea LANGUAGE plpgsql AS $$
-DECLARE
-    v_previous bytea;
-    v_body bytea;
+CREATE FUNCTION benchmarks_chain_append(
+    text, text, text, text, text, timestamptz, text, text, text, text, bytea, bytea, text[], text[], text[], bigint[]
+) RETURNS SETOF record LANGUAGE plpgsql AS $$
 BEGIN
+    -- Before the end of the chain is looked up, and until the transaction has ended: nobody loses a race for it.
     PERFORM pg_advisory_xact_lock(42);
-    SELECT hash INTO v_previous FROM benchmarks_chain ORDER BY id DESC LIMIT 1;
-    v_body := convert_to(p_body || coalesce(encode(v_previous, 'hex'), ''), 'UTF8');
-    INSERT INTO benchmarks_chain (entry_key, previous, body, hash) VALUES (p_key, v_previous, v_body, sha256(v_body))
-        RETURNING hash INTO v_previous;
-    RETURN v_previous;
+    RETURN QUERY SELECT * FROM ledger_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16);
 END $$;
 """
+_COLUMNS = "AS (id bigint, entry_id text, stream_seq integer, recorded_at timestamptz, leaf_hash bytea, is_new boolean)"
+_STREAM = new_id()
 
 
 def create_chain() -> None:
-    """The chain's table and its one function."""
+    """The function that appends to the chain."""
     with connection.cursor() as cursor:
         cursor.execute(_CREATE)
 
 
-def append_to_chain(_: Parties) -> None:
-    """One more row at the end of the chain, in a transaction of its own."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT benchmarks_chain_append(%s, %s)", [secrets.token_hex(16), BODY])
+def append_to_chain(parties: Parties) -> None:
+    """One more entry at the end of the chain, in a transaction of its own."""
+    fact, row = proof_of_sale(parties, chain=_STREAM)
+    sql, values = facts._statement(fact, row, False)
+    with prepared_cursor() as cursor:
+        cursor.execute(f"{sql.replace('ledger_append(', 'benchmarks_chain_append(')} {_COLUMNS}", values)
         cursor.fetchone()

@@ -84,7 +84,7 @@ def _conversion(number: int, recommendation: Recommendation, parties: Parties) -
 
 
 def proof_of_sale(
-    parties: Parties, *, stream_id: str = "", sale: str = "", reference: str = ""
+    parties: Parties, *, stream_id: str = "", chain: str = "", sale: str = "", reference: str = ""
 ) -> tuple[Fact, Evidence]:
     """A payment as the connectors prove it, with the facts and the money that the first entry of a sale has."""
     now = timezone.now()
@@ -105,7 +105,7 @@ def proof_of_sale(
         details={"event": "checkout.session.completed", "payment": reference},
     )
     fact = Fact(
-        stream_id=stream_id,
+        stream_id=chain or stream_id,
         kind="conversion.recorded",
         facts=_facts(parties, stream_id, sale, instant(now), digest),
         for_merchant={"order_reference": f"order-{reference}", "reference": reference},

@@ -166,34 +166,55 @@ BEGIN
 END $$;
 """
 
-# Postings and openings come with their entry, in its transaction: nothing is added to an old one.
+# Postings and openings come with their entry, in its transaction: nothing is added to an old one. All rows of a
+# statement are judged at once, for they come in one; each looked up by itself, lest a plan reads the table whole.
 WITH_ENTRY = """
 CREATE FUNCTION ledger_with_entry() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     -- By its number alone: looked for by transaction, an entry of a large one is far to find.
-    IF (SELECT xid FROM ledger_entry WHERE id = NEW.entry_id) IS DISTINCT FROM pg_current_xact_id() THEN
+    IF EXISTS (
+        SELECT FROM told
+        WHERE (SELECT xid FROM ledger_entry WHERE id = told.entry_id) IS DISTINCT FROM pg_current_xact_id()
+    ) THEN
         RAISE EXCEPTION '% belongs to no entry of this transaction', TG_TABLE_NAME
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
-    RETURN NEW;
+    RETURN NULL;
 END $$;
 """
 
+# Zero in each currency after every statement, and so at COMMIT.
 BALANCED = """
 CREATE FUNCTION ledger_posting_balanced() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT
 SET enable_seqscan = off AS $$
 BEGIN
     IF EXISTS (
-        SELECT 1 FROM ledger_posting WHERE entry_id = NEW.entry_id GROUP BY currency HAVING sum(amount_minor) <> 0
+        SELECT FROM (SELECT DISTINCT entry_id FROM told) entry WHERE EXISTS (
+            SELECT FROM ledger_posting posting WHERE posting.entry_id = entry.entry_id
+            GROUP BY currency HAVING sum(amount_minor) <> 0
+        )
     ) THEN
-        RAISE EXCEPTION 'the postings of entry % do not add up to zero', NEW.entry_id
+        RAISE EXCEPTION 'the postings of an entry do not add up to zero'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'posting_entries_balance';
     END IF;
     RETURN NULL;
 END $$;
 """
 
-# The tree only grows, and its time only goes forward.
+# Whose accounts an entry's postings move, its openings prove. All others may be erased.
+OPENING_KEPT = """
+CREATE FUNCTION ledger_opening_kept() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT
+SET enable_seqscan = off AS $$
+BEGIN
+    IF EXISTS (SELECT FROM ledger_posting WHERE entry_id = OLD.entry_id) THEN
+        RAISE EXCEPTION 'entry % has postings: its openings are kept', OLD.entry_id
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN OLD;
+END $$;
+"""
+
+# The tree only grows, by the leaves that are there, and its time only goes forward.
 HEAD_STAMP = """
 CREATE FUNCTION ledger_head_stamp() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
@@ -203,6 +224,8 @@ BEGIN
     SELECT size, created_at INTO v_last FROM ledger_head ORDER BY size DESC LIMIT 1;
     IF v_last.size >= NEW.size THEN
         RAISE EXCEPTION 'the log has % entries already', v_last.size USING ERRCODE = 'integrity_constraint_violation';
+    ELSIF NEW.size IS DISTINCT FROM (SELECT max(index) + 1 FROM ledger_leaf) THEN
+        RAISE EXCEPTION 'the log has other than % leaves', NEW.size USING ERRCODE = 'integrity_constraint_violation';
     ELSIF v_last.created_at >= NEW.created_at THEN
         RAISE EXCEPTION 'the clock went back behind %', v_last.created_at
             USING ERRCODE = 'integrity_constraint_violation';
@@ -240,18 +263,21 @@ FUNCTIONS = {
     "ledger_entry_prompt": _PATH + PROMPT,
     "ledger_with_entry": _PATH + WITH_ENTRY,
     "ledger_posting_balanced": _PATH + BALANCED,
+    "ledger_opening_kept": _PATH + OPENING_KEPT,
     "ledger_head_stamp": _PATH + HEAD_STAMP,
     "ledger_created_now": _PATH + CREATION_STAMP,
     "ledger_event_claimed_once": _PATH + EVENT_CLAIM,
 }
 
-# name -> (table, what it fires on, the function it calls)
+# name -> (table, what it fires on, the function it calls). AFTER INSERT waits for COMMIT, EACH has new rows as `told`.
+_ROWS_TOLD = "AFTER EACH INSERT"
 TRIGGERS = {
     "ledger_entry_stamp": ("ledger_entry", "BEFORE INSERT", "ledger_entry_stamp"),
     "ledger_entry_prompt": ("ledger_entry", "AFTER INSERT", "ledger_entry_prompt"),
-    "ledger_posting_with_entry": ("ledger_posting", "BEFORE INSERT", "ledger_with_entry"),
-    "ledger_opening_with_entry": ("ledger_opening", "BEFORE INSERT", "ledger_with_entry"),
-    "ledger_posting_balanced": ("ledger_posting", "AFTER INSERT", "ledger_posting_balanced"),
+    "ledger_posting_with_entry": ("ledger_posting", _ROWS_TOLD, "ledger_with_entry"),
+    "ledger_opening_with_entry": ("ledger_opening", _ROWS_TOLD, "ledger_with_entry"),
+    "ledger_posting_balanced": ("ledger_posting", _ROWS_TOLD, "ledger_posting_balanced"),
+    "ledger_opening_kept": ("ledger_opening", "BEFORE DELETE", "ledger_opening_kept"),
     "ledger_head_stamp": ("ledger_head", "BEFORE INSERT", "ledger_head_stamp"),
     "ledger_checkpoint_stamp": ("ledger_checkpoint", "BEFORE INSERT", "ledger_created_now"),
     "ledger_cosignature_stamp": ("ledger_cosignature", "BEFORE INSERT", "ledger_created_now"),
@@ -263,10 +289,14 @@ TRIGGERS = {
 def create_trigger(name: str) -> str:
     """SQL that puts one of `TRIGGERS` on its table, firing even under session_replication_role = replica."""
     table, when, function = TRIGGERS[name]
-    # These judge at COMMIT, when all lines of the entry are there.
-    is_deferred = when == "AFTER INSERT"
-    deferred, kind = (" DEFERRABLE INITIALLY DEFERRED", "CONSTRAINT ") if is_deferred else ("", "")
+    if when == _ROWS_TOLD:
+        what = f"AFTER INSERT ON {table} REFERENCING NEW TABLE AS told FOR EACH STATEMENT"
+    elif when == "AFTER INSERT":  # these judge at COMMIT
+        what = f"AFTER INSERT ON {table} DEFERRABLE INITIALLY DEFERRED FOR EACH ROW"
+    else:
+        what = f"{when} ON {table} FOR EACH ROW"
+    kind = "CONSTRAINT TRIGGER" if "DEFERRABLE" in what else "TRIGGER"
     return (
-        f"CREATE {kind}TRIGGER {name} {when} ON {table}{deferred} FOR EACH ROW EXECUTE FUNCTION {function}();\n"
+        f"CREATE {kind} {name} {what} EXECUTE FUNCTION {function}();\n"
         f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name};\n"
     )

@@ -114,9 +114,14 @@ _database = setting("DATABASE_URL", database, "") or {
     "USER": "rako",
     "HOST": str(embedded_postgres.socket_dir(RAKO_DATA_DIR)),
 }
-_database["OPTIONS"] = _database.get("OPTIONS", {}) | (
-    # Threads wait for a connection rather than open more than the server allows.
-    {"pool": {"min_size": 0, "max_size": _pool_size, "timeout": 10}} if _pool_size else {}
+# From the fifth time on: for `prepared_cursor` alone, for Django's own cursors write values into each statement's text.
+_database["OPTIONS"] = (
+    {"prepare_threshold": 5}
+    | _database.get("OPTIONS", {})
+    | (
+        # Threads wait for a connection rather than open more than the server allows.
+        {"pool": {"min_size": 0, "max_size": _pool_size, "timeout": 10}} if _pool_size else {}
+    )
 )
 DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

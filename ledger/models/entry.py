@@ -86,7 +86,7 @@ class Entry(AppendOnlyModel):
 
 
 class Posting(AppendOnlyModel):
-    """One line of an entry's double entry. PostgreSQL adds up the lines of each entry and currency at COMMIT."""
+    """One line of an entry's double entry. PostgreSQL adds up the lines of each entry and currency."""
 
     pk = models.CompositePrimaryKey("entry", "place")
     # Written by the function that has just written the entry; a trigger refuses any other.
@@ -111,7 +111,8 @@ class Posting(AppendOnlyModel):
 class Opening(AppendOnlyModel):
     """What an entry says to one party alone. The body holds only its SHA-256; with its nonce, that tells nobody else.
 
-    Rows are never changed, but may be deleted (erasure of personal text): the entry still stands and verifies.
+    Rows are never changed. Those of an entry without postings may be deleted (erasure of personal text): the entry
+    still stands and verifies.
     """
 
     class Party(models.TextChoices):

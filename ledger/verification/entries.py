@@ -105,11 +105,11 @@ def _parse(raw: bytes) -> dict[str, Any] | None:
 
 
 def _are_owners(line: Sequence[str], merchant_id: str | None, for_agent: bytes | None) -> bool:
-    """Whether each account is its party's. Whose builder it is, the agent's opening tells, unless it was erased."""
+    """Whether each account is its party's. Whose builder it is, the agent's opening tells."""
     _, accounts, owners = line
     for account, owner in zip(accounts.split(","), owners.split(","), strict=True):
         if account.startswith("builder_"):
-            if for_agent is not None and f'"builder_id":"{owner}"'.encode() not in for_agent:
+            if for_agent is None or f'"builder_id":"{owner}"'.encode() not in for_agent:
                 return False
         elif owner != (merchant_id if account.startswith("merchant_") else ""):
             return False

@@ -20,7 +20,7 @@ _ROW, _BEFORE = 1, 2
 _EVENTS = {"INSERT": 4, "DELETE": 8, "UPDATE": 16, "TRUNCATE": 32}
 _TRIGGERS = """
 SELECT c.relname, t.tgname, p.proname, t.tgtype::int, t.tgenabled::text, t.tgqual IS NULL AND t.tgnargs = 0,
-    t.tginitdeferred, ARRAY(
+    t.tginitdeferred, coalesce(t.tgnewtable::text, ''), ARRAY(
         SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = ANY (t.tgattr::int2[])
     )
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid
@@ -47,6 +47,7 @@ class Trigger(NamedTuple):
     type: int
     columns: frozenset[str] = frozenset()
     is_deferred: bool = False
+    told: str = ""  # what it calls the rows of a statement
 
 
 @cache
@@ -67,14 +68,14 @@ def check_triggers(report: Report) -> None:
     """Note triggers that are missing, changed or not always on, and ones on the ledger's tables that are not ours."""
     wanted = _wanted()
     present: dict[tuple[str, str], Trigger] = {}
-    for table, name, function, kind, enabled, is_plain, is_deferred, columns in query(
+    for table, name, function, kind, enabled, is_plain, is_deferred, told, columns in query(
         _TRIGGERS, [sorted(GUARDED_TABLES)]
     ):
         if (table, name) not in wanted:
             if table.startswith("ledger_"):
                 report.add("V11", table, f"the trigger {name} is not ours")
         elif enabled == "A" and is_plain:
-            present[table, name] = Trigger(function, kind, frozenset(columns), is_deferred)
+            present[table, name] = Trigger(function, kind, frozenset(columns), is_deferred, told)
     for (table, name), trigger in sorted(wanted.items()):
         if present.get((table, name)) != trigger:
             report.add("V11", table, f"its trigger {name} is missing, changed or not always on")
@@ -97,9 +98,13 @@ def _wanted() -> dict[tuple[str, str], Trigger]:
     wanted = {}
     for name, (table, when, function) in TRIGGERS.items():
         moment, _, events = when.partition(" ")
-        event, _, columns = events.partition(" OF ")
-        kind = _ROW | _EVENTS[event] | (_BEFORE if moment == "BEFORE" else 0)
-        wanted[table, name] = Trigger(function, kind, frozenset(columns.split()), moment == "AFTER")
+        event, _, columns = events.removeprefix("EACH ").partition(" OF ")
+        is_told = events.startswith("EACH ")
+        kind = _EVENTS[event] | (0 if is_told else _ROW) | (_BEFORE if moment == "BEFORE" else 0)
+        is_deferred = moment == "AFTER" and not is_told
+        wanted[table, name] = Trigger(
+            function, kind, frozenset(columns.split()), is_deferred, "told" if is_told else ""
+        )
     for table in GUARDED_TABLES:
         guard = guards().get(table, Guard(frozenset(), False))
         kind = _ROW | _BEFORE | _EVENTS["UPDATE"] | (0 if guard.is_erasable else _EVENTS["DELETE"])

@@ -40,8 +40,8 @@ SELECT leaf.index, leaf.leaf_hash, entry.body, entry.recorded, convert_to(entry.
     convert_to('}},"stream_id":"' || entry.stream_id || '","stream_seq":' || entry.stream_seq || ',"v":1}}', 'UTF8'),
     leaf.leaf_hash = entry.leaf_hash AND (posting.entry_id IS NULL OR (
         (posting.merchant IS NULL OR (posting.merchant = entry.merchant_id AND posting.merchant = posting.merchant_2))
-        AND (posting.builder IS NULL OR agent.content IS NULL OR (posting.builder = posting.builder_2 AND position(
-            convert_to('"builder_id":"' || posting.builder || '"', 'UTF8') IN agent.content
+        AND (posting.builder IS NULL OR (posting.builder = posting.builder_2 AND position(
+            convert_to('"builder_id":"' || posting.builder || '"', 'UTF8') IN coalesce(agent.content, '')
         ) > 0))
         AND posting.other IS NULL
     ))

@@ -8,11 +8,12 @@ import hashlib
 import secrets
 from typing import Any, ClassVar, Self
 
-from django.db import connection, models
+from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 from rako.core.ids import UlidField
+from rako.core.postgres import prepared_cursor
 
 PREFIX = "aap_"
 _SHOWN = 12
@@ -69,7 +70,7 @@ class ApiKey(models.Model):
         Written by hand because every request of the API runs it: the ORM takes longer to compile it than PostgreSQL
         to answer. What is not read here, Django loads when it is asked for.
         """
-        with connection.cursor() as cursor:
+        with prepared_cursor() as cursor:
             cursor.execute(f"{cls.owner_lookup} AND {_USABLE}", [digest(key)])
             row = cursor.fetchone()
         return None if row is None else cls.with_owner(row)

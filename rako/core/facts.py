@@ -15,6 +15,7 @@ import orjson
 from django.db import connection, models
 
 from rako.core.ids import new_id
+from rako.core.postgres import prepared_cursor
 
 _LARGEST = 2**53 - 1
 _APPEND = "SELECT * FROM ledger_append(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
@@ -69,7 +70,7 @@ def state(fact: Fact, *, along_with: models.Model | None = None, ignore_conflict
     when the transaction commits), TypeError or ValueError for facts that have no canonical form.
     """
     sql, values = _statement(fact, along_with, ignore_conflict)
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(sql, values)
         if along_with is not None:
             along_with._state.adding = False

@@ -24,7 +24,7 @@ def deployed() -> Iterator[SimpleNamespace]:
         _deploy(**names)
         append(**BALANCED, merchant_opening=b"{}")
         Sequencer().tick()
-        append(**BALANCED)
+        append(merchant_opening=b"{}")
         yield SimpleNamespace(**names)
     finally:
         call_command("flush", interactive=False, verbosity=0)

@@ -121,10 +121,12 @@ def test_a_body_that_is_no_json_is_still_shown():
     assert "&lt;script&gt;" in found.raw
 
 
-def test_an_erased_opening_is_told_and_breaks_nothing(conversion):
+@pytest.mark.django_db
+def test_an_erased_opening_is_told_and_breaks_nothing():
+    entry_id = append(for_merchant={"reference": "pi_1"}, for_agent={"text": "x"}).id
     Opening.objects.filter(party="agent")._raw_delete(using="default")
 
-    openings = timeline(conversion.pk).entries[0].openings
+    openings = shown(Entry.objects.get(pk=entry_id)).openings
 
     assert [(opening.party, bool(opening.rows), opening.state[:6]) for opening in openings] == [
         ("merchant", True, ""),

@@ -42,7 +42,8 @@ MATRIX = {
     "DELETE FROM ledger_posting": (PRIVILEGE, GUARD, GUARD, GUARD, GUARD),
     "DELETE FROM ledger_leaf": (PRIVILEGE, GUARD, GUARD, GUARD, GUARD),
     "DELETE FROM ledger_head": (PRIVILEGE, GUARD, GUARD, GUARD, GUARD),
-    "DELETE FROM ledger_opening": (OK, OK, OK, OK, OK),
+    "DELETE FROM ledger_opening": (GUARD, GUARD, GUARD, GUARD, GUARD),
+    "DELETE FROM ledger_opening WHERE entry_id NOT IN (SELECT entry_id FROM ledger_posting)": (OK, OK, OK, OK, OK),
     "TRUNCATE ledger_entry CASCADE": (PRIVILEGE, GUARD, GUARD, GUARD, GUARD),
     f"{REPLICA} DELETE FROM ledger_entry": (PRIVILEGE, PRIVILEGE, GUARD, PRIVILEGE, GUARD),
     f"{REPLICA} TRUNCATE ledger_entry CASCADE": (PRIVILEGE, PRIVILEGE, GUARD, PRIVILEGE, GUARD),
@@ -63,7 +64,7 @@ MATRIX = {
     f"{ENTRY}, xid) {ENTRY_VALUES}, '1')": (PRIVILEGE, OK, OK, OK, OK),
     f"{ENTRY}, id) OVERRIDING SYSTEM VALUE {ENTRY_VALUES}, -5)": (PRIVILEGE, OK, OK, OK, OK),
     f"{ENTRY}, leaf_hash) {ENTRY_VALUES}, 'x')": (COMPUTED, COMPUTED, COMPUTED, COMPUTED, COMPUTED),
-    f"{POSTING} SELECT id, 9, 'bad_debt', '', 'GBP', 1 FROM ledger_entry": (
+    f"{POSTING} SELECT id, 9 + sign, 'bad_debt', '', 'GBP', sign FROM ledger_entry, (VALUES (1), (-1)) line(sign)": (
         *(PRIVILEGE, BROKEN, BROKEN, BROKEN, BROKEN),
     ),
     OPENING: (PRIVILEGE, BROKEN, BROKEN, BROKEN, BROKEN),

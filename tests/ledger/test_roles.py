@@ -94,7 +94,7 @@ def test_the_signing_key_is_replaced_as_the_application(cast, db, settings):
 def test_personal_text_is_erased_as_the_application(cast, db):
     become(cast, APP)
 
-    assert run("DELETE FROM ledger_opening") == 1
+    assert run("DELETE FROM ledger_opening WHERE entry_id NOT IN (SELECT entry_id FROM ledger_posting)") == 1
 
 
 # --- the application's role -------------------------------------------------------------------------------------------
