@@ -88,14 +88,14 @@ class Walk:
 
     def _read(self, first: int, last: int) -> tuple[list[bytes], list[str | None]]:
         """Check the entries of a chunk; gives their leaf hashes and times. Past a gap, nothing is said of the tree."""
-        found = {index: parts for index, *parts in leaves(first, last)}
+        found = {leaf[0]: leaf for leaf in leaves(first, last)}
         for index in range(first, last):
             if index not in found and (index == first or index - 1 in found):
                 self._lose(index)
         hashes: list[bytes] = []
         times: list[str | None] = []
         odd: list[int] = []
-        for index, (leaf_hash, recorded_at, is_sound) in sorted(found.items()):
+        for index, leaf_hash, recorded_at, is_sound in sorted(found.values()):
             hashes.append(leaf_hash)
             times.append(recorded_at)
             if not is_sound:
