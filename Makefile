@@ -19,6 +19,7 @@ serve: $(RUNTIME) ## Run web, worker and sequencer until Ctrl-C  [PORT=3456]
 
 test: $(DEVELOPMENT) lint ## Lint, types, migrations, architecture and the whole test suite
 	@$(BIN)/python manage.py makemigrations --check --dry-run
+	@$(BIN)/python -m tests.counterparties.install || test -z "$(RAKO_TEST_REQUIRE)"
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-deep: $(DEVELOPMENT) ## The ledger's attack, crash and random tests at a hundred times their size (hours)
@@ -36,7 +37,7 @@ bench-ledger: $(DEVELOPMENT) ## Measure appends, log, proofs and verification
 	@$(BIN)/python -m benchmarks.ledger
 
 clean: ## Remove the environment, the embedded database and all local data
-	rm -rf .venv .rako
+	rm -rf .venv .rako .counterparties
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Rako needs Python 3.11 or later: make PYTHON=python3.11 …" if sys.version_info < (3, 11) else 0)'

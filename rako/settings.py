@@ -48,6 +48,16 @@ RAKO_LEDGER_ORIGIN = setting("RAKO_LEDGER_ORIGIN", log_origin, "rako.sh/ledger")
 RAKO_SIGNER_DIR = (BASE_DIR / setting("RAKO_SIGNER_DIR", folder, str(RAKO_DATA_DIR / "signer"))).resolve()
 RAKO_WITNESSES = setting("RAKO_WITNESSES", witnesses, "")
 RAKO_CHECKPOINT_EXPORT = setting("RAKO_CHECKPOINT_EXPORT", str, "")
+# Where real PSPs are, never taken from a merchant's row. Connect, Stripe's OAuth, is there where a client id is set.
+RAKO_STRIPE_API_BASE = setting("RAKO_STRIPE_API_BASE", base_url, "https://api.stripe.com")
+RAKO_STRIPE_CONNECT_BASE = setting("RAKO_STRIPE_CONNECT_BASE", base_url, "https://connect.stripe.com")
+RAKO_STRIPE_CLIENT_ID = setting("RAKO_STRIPE_CLIENT_ID", str, "")
+RAKO_STRIPE_PLATFORM_KEY = setting("RAKO_STRIPE_PLATFORM_KEY", str, "")
+RAKO_STRIPE_PLATFORM_WEBHOOK_SECRETS = setting("RAKO_STRIPE_PLATFORM_WEBHOOK_SECRETS", words, "")
+RAKO_HYPERSWITCH_API_BASE = setting("RAKO_HYPERSWITCH_API_BASE", base_url, "https://sandbox.hyperswitch.io")
+# How long one call to a PSP may take to connect and to answer, in milliseconds; it is tried twice.
+RAKO_PSP_CONNECT_MS = setting("RAKO_PSP_CONNECT_MS", whole_number(10, 10_000), "2000")
+RAKO_PSP_READ_MS = setting("RAKO_PSP_READ_MS", whole_number(10, 10_000), "8000")
 RAKO_MAX_BODY_BYTES = setting("RAKO_MAX_BODY_BYTES", whole_number(1024, 16_777_216), "262144")
 RAKO_SANDBOX_DELAY_SECONDS = setting("RAKO_SANDBOX_DELAY_SECONDS", whole_number(0, 86_400), "10")
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar, Protocol
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 from rako.core.errors import RakoError
 from rako.core.money import Money
@@ -23,6 +23,15 @@ class ConnectionSecrets:
     is_live: bool
     credentials: Mapping[str, str] = field(repr=False)
     webhook_secrets: Sequence[str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionHealth:
+    """What a PSP says of the credentials it was asked with. `missing` names the rights that they lack, in its words."""
+
+    account_id: str
+    is_live: bool
+    missing: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,10 @@ class CheckoutLink:
 
 @dataclass(frozen=True, slots=True)
 class StoredCharge:
-    """An off-session charge of a payment method that the merchant's PSP already holds."""
+    """An off-session charge of a payment method that the merchant's PSP already holds.
+
+    `payment_method` is what the merchant gave the buyer: the payment method's id there, or "<customer>/<method>".
+    """
 
     attempt_id: str
     money: Money
@@ -58,6 +70,10 @@ class StoredCharge:
     item_name: str
     payment_method: str
     metadata: Mapping[str, str]
+
+
+# What may be told of a refused charge.
+DECLINE_REASONS = ("insufficient_funds", "expired_card", "authentication_required", "generic")
 
 
 class ChargeStatus(StrEnum):
@@ -71,7 +87,10 @@ class ChargeStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChargeResult:
-    """The PSP's answer to a charge. `confirmation` is its payment id: not a conversion, only a reference."""
+    """The PSP's answer to a charge. `confirmation` is its payment id: not a conversion, only a reference.
+
+    `decline_reason` is one of `DECLINE_REASONS`: a lost or stolen card is nobody's business.
+    """
 
     status: ChargeStatus
     psp_id: str
@@ -91,13 +110,88 @@ class PaymentState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """One of our calls as far as we know it: our transaction id, the object it made if that is known, and when."""
+
+    attempt_id: str
+    psp_id: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class PaymentSnapshot:
-    """A PSP object as it stands now, for the worker that completes or voids calls which died half-way."""
+    """A page or payment as it stands at the PSP now.
+
+    `psp_id` is the object that our call made, `payment_ref` the canonical payment ("" before there is one), `psp_ids`
+    both and whatever else belongs to them. `money` is what was or is to be paid, `status` the PSP's own word.
+    `attempt_id` is ours, as it stands in the object, "" in one that we did not make.
+    """
 
     psp_id: str
     state: PaymentState
-    url: str
-    expires_at: datetime
+    payment_ref: str
+    psp_ids: Sequence[str]
+    money: Money | None
+    created_at: datetime
+    is_live: bool
+    attempt_id: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    refunded_minor: int = 0
+    status: str = ""
+    url: str = ""
+    expires_at: datetime | None = None
+
+
+class RefundState(StrEnum):
+    """Where a refund stands. One that had succeeded may still fail, days later."""
+
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class RefundSnapshot:
+    """A refund as it stands at the PSP now, whoever asked for it."""
+
+    refund_id: str
+    payment_ref: str
+    state: RefundState
+    money: Money
+    created_at: datetime
+    status: str = ""
+
+
+class DisputeState(StrEnum):
+    """Where a dispute stands. An inquiry takes no money; a released one was won, withdrawn or prevented."""
+
+    INQUIRY = "inquiry"
+    OPEN = "open"
+    LOST = "lost"
+    RELEASED = "released"
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeSnapshot:
+    """A dispute as it stands at the PSP now."""
+
+    dispute_id: str
+    payment_ref: str
+    state: DisputeState
+    money: Money
+    created_at: datetime
+    status: str = ""
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A part of a list, and where the next one begins: "" at the end."""
+
+    items: Sequence[T]
+    cursor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +212,15 @@ class OutcomeType(StrEnum):
     PAYMENT_PENDING = "payment_pending"
     PAYMENT_FAILED = "payment_failed"
     CHECKOUT_EXPIRED = "checkout_expired"
+    REFUND_SUCCEEDED = "refund_succeeded"
+    REFUND_PENDING = "refund_pending"
+    REFUND_FAILED = "refund_failed"  # for good, or after it had succeeded
+    REFUND_TOTAL = "refund_total"  # what all refunds of a payment come to: held against them, never added
+    DISPUTE_INQUIRY = "dispute_inquiry"
+    DISPUTE_OPENED = "dispute_opened"
+    DISPUTE_LOST = "dispute_lost"
+    DISPUTE_RELEASED = "dispute_released"
+    CONNECTION_REVOKED = "connection_revoked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +230,7 @@ class OutcomeEvent:
     `payment_ref` is the PSP's canonical payment id: several events may name the same one, and it is attributed once.
     `psp_ids` are all object ids the event names, newest knowledge of how they belong together. `status` is the
     PSP's own word, kept for people. `is_complete` says that the money is captured in full and owed to the merchant.
+    `related_ref` is the refund's or dispute's id, `money` then its amount (the sum of all refunds in REFUND_TOTAL).
     """
 
     type: OutcomeType
@@ -139,14 +243,20 @@ class OutcomeEvent:
     metadata: Mapping[str, str]
     status: str
     is_complete: bool
+    related_ref: str = ""
 
 
 class PaymentConnector(Protocol):
     """One PSP. Every method may raise a ConnectorError; none raises anything else for what a PSP or a stranger sent."""
 
     kind: ClassVar[str]
+    # Whether `list_events` has anything to say: not every PSP keeps what it sent.
+    keeps_events: ClassVar[bool]
 
     def __init__(self, connection: ConnectionSecrets) -> None: ...
+
+    def verify_connection(self) -> ConnectionHealth:
+        """Whose account the credentials open and which rights they lack, by calls that change nothing."""
 
     def create_checkout(self, request: CheckoutRequest) -> CheckoutLink:
         """Make the hosted page; the same attempt again gives the same page."""
@@ -158,8 +268,11 @@ class PaymentConnector(Protocol):
     def charge_stored_method(self, request: StoredCharge) -> ChargeResult:
         """Charge without the buyer; the same attempt again gives the same charge, never a second one."""
 
-    def find_attempt(self, attempt_id: str) -> PaymentSnapshot | None:
+    def find_attempt(self, attempt: Attempt) -> PaymentSnapshot | None:
         """What the PSP holds for one of our attempts; None if the call never reached it."""
+
+    def get_payment(self, payment_ref: str) -> PaymentSnapshot | None:
+        """A payment as it stands now; None if the account has no such payment."""
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> VerifiedEvent:
         """Authenticate and read a delivery; `headers` in lower case. Raises BadSignature or MalformedEvent."""
@@ -170,37 +283,83 @@ class PaymentConnector(Protocol):
     def normalize(self, event: VerifiedEvent) -> list[OutcomeEvent]:
         """The outcomes in an event, none for one that says nothing about a sale. Pure. Raises MalformedEvent."""
 
+    def list_payments(self, since: datetime, until: datetime, *, cursor: str = "") -> Page[PaymentSnapshot]:
+        """Payments created in [since, until), one request's worth, in an order in which `cursor` goes on."""
+
+    def list_refunds(self, since: datetime, until: datetime, *, cursor: str = "") -> Page[RefundSnapshot]:
+        """Refunds created in [since, until)."""
+
+    def list_disputes(self, since: datetime, until: datetime, *, cursor: str = "") -> Page[DisputeSnapshot]:
+        """Disputes created in [since, until)."""
+
+    def list_events(self, since: datetime, until: datetime, *, cursor: str = "") -> Page[VerifiedEvent]:
+        """The events of that time that say something about a sale, as far as the PSP still keeps them."""
+
 
 class ConnectorError(RakoError):
-    """A PSP call that did not give a result. `outcome_unknown`: it may have taken effect all the same."""
+    """A PSP call that did not give a result. `outcome_unknown`: it may have taken effect all the same.
 
-    status, code, message = 502, "psp_error", "Could not create checkout"
+    The HTTP status is for /v1/purchase; on /v1/checkout every failure is 502 (protocol, section 1).
+    """
+
+    status, code, message = 502, "psp_error", "The payment processor failed"
     outcome_unknown = False
 
 
 class PspUnavailable(ConnectorError):
     """The PSP was not reached, or said that it did nothing."""
 
-    code = "psp_unreachable"
+    status, code, message = 503, "psp_unreachable", "The payment processor cannot be reached"
+
+
+class PspRateLimited(ConnectorError):
+    """The PSP refuses more requests for now; it did nothing."""
+
+    status, code, message = 503, "psp_rate_limited", "The payment processor takes no more requests at the moment"
 
 
 class PspTimeout(ConnectorError):
     """No answer in time: the call may have taken effect."""
 
-    code = "outcome_unknown"
+    status, code, message = 504, "outcome_unknown", "The payment's outcome is not known yet"
     outcome_unknown = True
 
 
-class PspRejected(ConnectorError):
-    """The PSP refused the request itself: our mistake, or the merchant's account does not allow it."""
+class PspFault(ConnectorError):
+    """An answer that is none: a fault of the PSP, or garbage. The call may have taken effect."""
 
-    code = "psp_rejected"
+    outcome_unknown = True
+
+
+class PspBusy(ConnectorError):
+    """The same request, or another on the same object, is in flight. It may take effect."""
+
+    status, code, message = 409, "in_progress", "A payment for this session is in progress"
+    outcome_unknown = True
+
+
+class KeyReuseMismatch(ConnectorError):
+    """The attempt was used for another request."""
+
+    status, code, message = 409, "idempotency_mismatch", "This purchase was asked for in another way before"
+
+
+class NotPayable(ConnectorError):
+    """The account cannot take this payment: the amount is too small, the currency or method is not enabled."""
+
+    status, code, message = 409, "not_payable", "The merchant's payment processor does not take this payment"
+
+
+class PspRejected(ConnectorError):
+    """The PSP refused the request itself: our mistake."""
+
+    code, message = "psp_rejected", "The payment processor refused the request"
 
 
 class ConnectionRevoked(ConnectorError):
-    """The merchant's credentials no longer work."""
+    """The merchant's credentials no longer work, or lack a right."""
 
-    code = "payment_connection_unavailable"
+    status, code, message = 503, "payment_connection_unavailable", "The merchant's payment connection does not work"
 
 
 class BadSignature(ConnectorError):
