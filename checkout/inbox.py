@@ -22,7 +22,7 @@ from rako.core.ids import is_id
 log = logging.getLogger("rako.webhooks")
 
 # A conversion outweighs what the other outcomes of the same event came to.
-_WEIGHT = ("conversion_recorded", "duplicate", "rejected", "unmatched", "ignored")
+_WEIGHT = ("conversion_recorded", "clawback_recorded", "duplicate", "rejected", "unmatched", "ignored")
 _KEPT_HEADERS = 40
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 _SWEEP_AFTER = timedelta(seconds=30)
@@ -82,7 +82,8 @@ def process(receipt_id: str, *, again: bool = False) -> tuple[WebhookReceipt, Re
     receipt.failed_check, receipt.reason = result.failed_check, result.reason[:300]
     receipt.awaits, receipt.retry_at = [], None
     if result.status == "unmatched":
-        await_objects(receipt, named)
+        # What names our code is looked at again by the clock, too; all else only when a payment it names is known.
+        await_objects(receipt, named, is_timed=bool(result.failed_check))
     receipt.save(update_fields=_TOLD)
     return receipt, result
 

@@ -43,14 +43,15 @@ def note_psp_objects(checkout: Checkout, psp_ids: Collection[str], *, told_by: s
     _retry(_ask(_WAITING, checkout.connection_id, psp_ids, since, told_by))
 
 
-def await_objects(receipt: WebhookReceipt, psp_ids: Collection[str]) -> None:
-    """Have an unmatched receipt, for the caller to save, wait for the objects its event names.
+def await_objects(receipt: WebhookReceipt, psp_ids: Collection[str], *, is_timed: bool = True) -> None:
+    """Have an unmatched receipt, for the caller to save, wait for the objects its event names, and for the clock.
 
     Not for the checkout that its metadata points to: that counts only until an object is noted (`outcomes`), so what
     did not match by it never will.
     """
     receipt.awaits = sorted(set(psp_ids))
-    receipt.retry_at = timezone.now() + timedelta(minutes=2 ** min(receipt.attempts, _MOST_DOUBLINGS))
+    pause = timedelta(minutes=2 ** min(receipt.attempts, _MOST_DOUBLINGS))
+    receipt.retry_at = timezone.now() + pause if is_timed else None
     if _ask(_NOTED, receipt.connection_id, receipt.awaits):
         _retry([receipt.pk])  # noted while we looked
 

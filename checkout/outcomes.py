@@ -1,16 +1,22 @@
-"""What a payment outcome does: finds its checkout, moves it, and asks the gate whether a sale is proven."""
+"""What an outcome at a PSP does: finds its checkout, moves it, asks the gate whether a sale is proven, and tells the
+ledger what happened to one afterwards.
+
+One processor for all of them, whether a webhook brings an outcome or reconciliation does; and in whatever order.
+"""
 
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Q
 
+from checkout.connections import disconnect
 from checkout.connectors.base import OutcomeEvent, OutcomeType
-from checkout.gate import Refused, judge
+from checkout.gate import AMOUNT, AUTHENTIC, Refused, judge
 from checkout.matching import note_psp_objects
 from checkout.models import Checkout, WebhookReceipt
 from checkout.states import move
 from ledger.conversions import OrderAttributed, SessionConverted, record_conversion
+from ledger.lifecycle import Kind, Told, tell
 from ledger.models import Conversion
 from rako.core.ids import is_id
 
@@ -22,6 +28,17 @@ _STATES = {
     OutcomeType.PAYMENT_FAILED: State.FAILED,
     OutcomeType.CHECKOUT_EXPIRED: State.EXPIRED,
 }
+# What happened to a sale after it, in the ledger's words. An inquiry holds the sale like a dispute: nothing is taken.
+_AFTERWARDS = {
+    OutcomeType.REFUND_SUCCEEDED: Kind.REFUNDED,
+    OutcomeType.REFUND_FAILED: Kind.REFUND_FAILED,
+    OutcomeType.DISPUTE_INQUIRY: Kind.DISPUTE_OPENED,
+    OutcomeType.DISPUTE_OPENED: Kind.DISPUTE_OPENED,
+    OutcomeType.DISPUTE_LOST: Kind.DISPUTE_LOST,
+    OutcomeType.DISPUTE_RELEASED: Kind.DISPUTE_WON,
+}
+# Nothing happens until they succeed; what all refunds come to is held against the ledger by reconciliation.
+_WITHOUT_EFFECT = frozenset({OutcomeType.REFUND_PENDING, OutcomeType.REFUND_TOTAL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +53,25 @@ class Result:
 
 def apply_outcome(receipt: WebhookReceipt, outcome: OutcomeEvent) -> Result:
     """Carry out one outcome inside the caller's transaction. A refusal is a result, not an exception."""
+    if outcome.type == OutcomeType.CONNECTION_REVOKED:
+        disconnect(receipt.connection)
+        return Result("ignored", reason="The merchant disconnected: nothing more is sold through this connection")
     checkout = _find_checkout(receipt, outcome)
     if checkout is None:
         return _without_checkout(outcome)
+    if outcome.type in _AFTERWARDS or outcome.type in _WITHOUT_EFFECT:
+        return _tell_of(checkout, receipt, outcome)
     if outcome.type != OutcomeType.PAYMENT_SUCCEEDED:
         if checkout.connection_id == receipt.connection_id:
             _move(checkout, receipt, outcome)
+            # One attempt of several may have failed: what is told of this payment later belongs here all the same.
+            note_psp_objects(checkout, outcome.psp_ids, told_by=receipt.pk)
         return Result("ignored", reason=f"{outcome.type}: no sale yet")
+    return _attribute(checkout, receipt, outcome)
+
+
+def _attribute(checkout: Checkout, receipt: WebhookReceipt, outcome: OutcomeEvent) -> Result:
+    """A payment that succeeded: a conversion, if the gate lets it pass."""
     try:
         evidence = judge(receipt, outcome, checkout)
         recorded = record_conversion(checkout.recommendation, evidence)
@@ -56,7 +85,36 @@ def apply_outcome(receipt: WebhookReceipt, outcome: OutcomeEvent) -> Result:
     return Result("duplicate" if known else "conversion_recorded", recorded.conversion)
 
 
+def _tell_of(checkout: Checkout, receipt: WebhookReceipt, outcome: OutcomeEvent) -> Result:
+    """Refunds and disputes. They name no code of ours: whose they are, the objects at the PSP tell, which we noted."""
+    if checkout.connection_id != receipt.connection_id:
+        return Result("rejected", failed_check=AUTHENTIC, reason="The payment was not made through this connection")
+    if outcome.money is None or outcome.money.currency != checkout.currency:
+        return Result("rejected", failed_check=AMOUNT, reason="The event names no amount in the payment's currency")
+    note_psp_objects(checkout, outcome.psp_ids, told_by=receipt.pk)
+    if outcome.type in _WITHOUT_EFFECT:
+        return Result("ignored", reason=f"{outcome.type}: nothing is taken back by it")
+    kind = _AFTERWARDS[outcome.type]
+    told = Told(
+        kind=kind,
+        sale_reference=outcome.payment_ref,
+        reference=outcome.related_ref,
+        occurred_at=outcome.occurred_at,
+        amount_minor=outcome.money.amount_minor if kind == Kind.REFUNDED else None,
+        reason=outcome.status,
+        sha256=receipt.sha256,
+        received_at=receipt.received_at,
+    )
+    conversion = tell(checkout.merchant_id, told)
+    if conversion is None:
+        return Result("ignored", reason=f"{outcome.type}: kept until its sale is proven")
+    return Result("clawback_recorded", conversion)
+
+
 def _without_checkout(outcome: OutcomeEvent) -> Result:
+    if outcome.type in _AFTERWARDS or outcome.type in _WITHOUT_EFFECT:
+        # Most of a merchant's refunds are not of our sales. Quietly: it is nobody's fault, and no fact about a sale.
+        return Result("unmatched", reason="No payment of ours is known under this reference")
     if not any(name.startswith("aap_") for name in outcome.metadata):
         return Result("ignored", reason="Not a payment that Rako asked for")
     return Result("unmatched", failed_check="code_agreement", reason="No checkout of ours belongs to this payment")

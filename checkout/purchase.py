@@ -10,12 +10,11 @@ from django.conf import settings
 from django.db import transaction
 
 from checkout.authorizations import NotAuthorized, parse_mandate
-from checkout.connectors.base import ChargeResult, ChargeStatus, ConnectorError, StoredCharge
-from checkout.connectors.registry import connector_for
+from checkout.calls import calling
+from checkout.connectors.base import ChargeResult, ChargeStatus, ConnectorError, PspTimeout, StoredCharge
 from checkout.matching import note_psp_objects
 from checkout.models import Checkout
 from checkout.start import (
-    CheckoutFailed,
     NotConnected,
     PaymentInProgress,
     check_sellable,
@@ -42,10 +41,6 @@ class PaymentDeclined(RakoError):
     status, code, message = 402, "payment_declined", "Payment declined"
 
 
-class OutcomeUnknown(RakoError):
-    status, code, message = 504, "outcome_unknown", "The payment's outcome is not known yet"
-
-
 def purchase(
     agent: Agent,
     *,
@@ -56,7 +51,8 @@ def purchase(
 ) -> Checkout:
     """Buy a recommended offer, of the session if one is given. Without a payment method this is exactly a checkout.
 
-    Raises what `start_checkout` raises, and NotAuthorized, AuthorizationUsed, PaymentDeclined, OutcomeUnknown.
+    Raises what `start_checkout` raises, and NotAuthorized, AuthorizationUsed, PaymentDeclined, and the ConnectorError
+    of a charge that gave no result: if its outcome is unknown, the worker asks again under the same key.
     """
     owner: dict[str, Any] = {"agent": agent} if session_id is None else {"session": open_session(agent, session_id)}
     recommendation = find_recommendation(recommendation_id, **owner)
@@ -78,13 +74,26 @@ def _charge_once(
         mandate.check_covers(recommendation, price_of(recommendation))
     elif recommendation.offer.merchant.requires_authorization or settings.RAKO_REQUIRE_AUTHORIZATION:
         raise NotAuthorized("An autonomous purchase needs the buyer's authorization here")
-    checkout, is_new = claim(recommendation, connection, mode=Checkout.Mode.AUTONOMOUS, mandate=mandate)
-    if not is_new:
-        return _as_it_stands(checkout)
+    checkout, is_new = claim(
+        recommendation, connection, mode=Checkout.Mode.AUTONOMOUS, mandate=mandate, payment_method=payment_method
+    )
+    return charge(checkout) if is_new else _as_it_stands(checkout)
+
+
+def charge(checkout: Checkout) -> Checkout:
+    """Have the PSP charge, or say what came of the same request before: never a second charge.
+
+    Raises PaymentDeclined, or a ConnectorError: after one whose outcome is unknown the checkout is so, too.
+    """
+    assert checkout.connection is not None, "the direct backend has nobody to charge through"
     try:
-        result = connector_for(connection).charge_stored_method(_charge_request(checkout, payment_method))
+        with calling(checkout.connection) as psp:
+            result = psp.charge_stored_method(_charge_request(checkout))
     except ConnectorError as error:
-        raise _failed(checkout, error) from error
+        note_failure(checkout, error)
+        if error.outcome_unknown:
+            move(checkout, State.UNKNOWN, origin=State.CREATING, failure=error.code)
+        raise
     return record_charge(checkout, result)
 
 
@@ -92,26 +101,20 @@ def _as_it_stands(checkout: Checkout) -> Checkout:
     """The answer to a repeated request: what the one charge has come to, if that can be told."""
     if checkout.state in (State.OPEN, State.PROCESSING, State.SUCCEEDED):
         return checkout
+    if checkout.state == State.UNKNOWN:
+        raise PspTimeout()
     raise PaymentInProgress()
 
 
-def _charge_request(checkout: Checkout, payment_method: str) -> StoredCharge:
+def _charge_request(checkout: Checkout) -> StoredCharge:
     return StoredCharge(
         attempt_id=checkout.pk,
         money=Money(checkout.amount_minor, checkout.currency),
         merchant_name=checkout.merchant.name,
         item_name=item_name(checkout.recommendation),
-        payment_method=payment_method,
+        payment_method=checkout.payment_method,
         metadata=metadata_of(checkout),
     )
-
-
-def _failed(checkout: Checkout, error: ConnectorError) -> RakoError:
-    note_failure(checkout, error)
-    if not error.outcome_unknown:
-        return CheckoutFailed(code=error.code)
-    move(checkout, State.UNKNOWN, origin=State.CREATING, failure=error.code)
-    return OutcomeUnknown(retry_after=30)
 
 
 _STATES = {

@@ -1,5 +1,6 @@
 """Finishes or voids what died half-way between us and a PSP. The worker runs it; safe to repeat and in parallel."""
 
+import contextlib
 import logging
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,10 +10,11 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from checkout.connectors.base import CheckoutLink, ConnectorError, PaymentSnapshot, PaymentState
-from checkout.connectors.registry import connector_for
+from checkout.calls import calling
+from checkout.connectors.base import Attempt, CheckoutLink, ConnectorError, PaymentSnapshot, PaymentState
 from checkout.matching import note_psp_objects
 from checkout.models import Checkout
+from checkout.purchase import PaymentDeclined, charge
 from checkout.start import record_link
 from checkout.states import move
 
@@ -20,13 +22,20 @@ log = logging.getLogger("rako.recovery")
 
 State = Checkout.State
 PATIENCE = timedelta(seconds=60)  # longer than any PSP call may take, so that no call is still under way
+# PSPs remember a request by its key for a day at least; after that the same request would be another charge.
+KEY_LIFE = timedelta(hours=20)
 _BATCH = 100
 
 
 def recover_checkouts() -> int:
     """Look at every checkout that is half-done for longer than `PATIENCE`; returns how many found their state."""
-    half_done = [State.CREATING, State.EXPIRING, State.UNKNOWN]
-    return _each(Checkout.objects.filter(state__in=half_done, updated_at__lt=timezone.now() - PATIENCE), _recover)
+    return _each(_half_done(State.CREATING, State.EXPIRING, State.UNKNOWN), _recover)
+
+
+def resolve_unknown_charges() -> tuple[int, int]:
+    """Ask again for every charge whose outcome is not known, however lately: how many are known, how many not."""
+    unknown = Checkout.objects.filter(state=State.UNKNOWN)
+    return _each(unknown, _recover, at_most=None), unknown.count()
 
 
 def expire_checkouts() -> int:
@@ -34,9 +43,13 @@ def expire_checkouts() -> int:
     return _each(Checkout.objects.filter(state=State.OPEN, expires_at__lt=timezone.now() - PATIENCE), _expire)
 
 
-def _each(checkouts: QuerySet[Checkout], settle: Callable[[Checkout], bool]) -> int:
+def _half_done(*states: Checkout.State) -> QuerySet[Checkout]:
+    return Checkout.objects.filter(state__in=states, updated_at__lt=timezone.now() - PATIENCE)
+
+
+def _each(checkouts: QuerySet[Checkout], settle: Callable[[Checkout], bool], *, at_most: int | None = _BATCH) -> int:
     done = 0
-    for pk in list(checkouts.order_by("updated_at").values_list("pk", flat=True)[:_BATCH]):
+    for pk in list(checkouts.order_by("updated_at").values_list("pk", flat=True)[:at_most]):
         try:
             rows = Checkout.objects.select_related("connection", "merchant", "recommendation__offer", "session")
             done += settle(rows.get(pk=pk))
@@ -53,27 +66,39 @@ def _each(checkouts: QuerySet[Checkout], settle: Callable[[Checkout], bool]) -> 
 
 def _recover(checkout: Checkout) -> bool:
     assert checkout.connection is not None, "direct checkouts are never half-done"
-    connector = connector_for(checkout.connection)
-    if checkout.state == State.EXPIRING:
-        return _close(checkout, connector.expire_checkout(checkout.psp_id))
-    found = connector.find_attempt(checkout.pk)
+    is_remembered = timezone.now() - checkout.created_at < KEY_LIFE
+    if checkout.state == State.UNKNOWN and checkout.payment_method and is_remembered:
+        return _ask_again(checkout)
+    with calling(checkout.connection) as psp:
+        if checkout.state == State.EXPIRING:
+            closed = psp.expire_checkout(checkout.psp_id)
+            return _close(checkout, closed)
+        found = psp.find_attempt(Attempt(checkout.pk, checkout.psp_id, checkout.created_at))
     if found is None:
         return move(checkout, State.VOID)
     return _adopt(checkout, found)
 
 
+def _ask_again(checkout: Checkout) -> bool:
+    """Send a charge's request once more, under its key: the PSP says what came of it, or does now what it was asked."""
+    with contextlib.suppress(PaymentDeclined):
+        charge(checkout)
+    return checkout.state != State.UNKNOWN
+
+
 def _adopt(checkout: Checkout, found: PaymentSnapshot) -> bool:
     """Take over what the PSP has. Success itself still comes from the authenticated event alone."""
     if found.state == PaymentState.OPEN and checkout.state == State.CREATING:
-        record_link(checkout, CheckoutLink(found.psp_id, found.url, found.expires_at))
+        record_link(checkout, CheckoutLink(found.psp_id, found.url, found.expires_at or checkout.expires_at))
         return True
     ends = {PaymentState.FAILED: State.FAILED, PaymentState.EXPIRED: State.EXPIRED, PaymentState.OPEN: State.OPEN}
-    known: dict[str, Any] = {"psp_id": found.psp_id, "confirmation": found.psp_id, "url": found.url}
+    confirmation = found.payment_ref or found.psp_id
+    known: dict[str, Any] = {"psp_id": found.psp_id, "confirmation": confirmation, "url": found.url}
     with transaction.atomic():
         moved = move(checkout, ends.get(found.state, State.PROCESSING), **({} if checkout.psp_id else known))
         if not moved:
             Checkout.objects.filter(pk=checkout.pk, psp_id="").update(**known)
-        note_psp_objects(checkout, [found.psp_id])
+        note_psp_objects(checkout, [*found.psp_ids])
     return moved
 
 
@@ -85,4 +110,6 @@ def _close(checkout: Checkout, state: PaymentState) -> bool:
 def _expire(checkout: Checkout) -> bool:
     if checkout.connection is None:
         return move(checkout, State.EXPIRED, origin=State.OPEN)
-    return _close(checkout, connector_for(checkout.connection).expire_checkout(checkout.psp_id))
+    with calling(checkout.connection) as psp:
+        state = psp.expire_checkout(checkout.psp_id)
+    return _close(checkout, state)

@@ -10,8 +10,8 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from checkout.authorizations import AuthorizationUsed, Mandate, digest, use_mandate
+from checkout.calls import calling
 from checkout.connectors.base import CheckoutLink, CheckoutRequest, ConnectionRevoked, ConnectorError, PaymentState
-from checkout.connectors.registry import connector_for
 from checkout.matching import note_psp_objects
 from checkout.models import Checkout
 from checkout.states import move, start
@@ -105,6 +105,7 @@ def claim(
     *,
     mode: Checkout.Mode,
     mandate: Mandate | None = None,
+    payment_method: str | None = None,
 ) -> tuple[Checkout, bool]:
     """The session's one live checkout, and whether it was made now (`creating`, for the caller to finish).
 
@@ -120,10 +121,13 @@ def claim(
         close_page(rival)
     try:
         with transaction.atomic():
-            checkout = _insert(recommendation, connection, mode, mandate)
+            checkout = _insert(recommendation, connection, mode, mandate, payment_method)
             if connection is None:
                 mark_session(checkout)
-            return checkout, True
+            # Looked for once our row holds the session's one place: nobody can succeed behind our back any more.
+            if not Checkout.objects.filter(session=recommendation.session_id, state=State.SUCCEEDED).exists():
+                return checkout, True
+            transaction.set_rollback(True)
     except IntegrityError as error:
         if violated(error) == "authorization_single_use":
             raise AuthorizationUsed() from None
@@ -131,9 +135,11 @@ def claim(
             raise
     # Somebody else was faster: theirs is the session's checkout.
     rival = _live_checkout(recommendation.session_id)
-    if rival is None or rival.recommendation_id != recommendation.pk or rival.mode != mode:
-        raise PaymentInProgress()
-    return rival, False
+    if rival is not None and rival.recommendation_id == recommendation.pk and rival.mode == mode:
+        return rival, False
+    if rival is not None and rival.state == State.SUCCEEDED:
+        raise SessionConverted()
+    raise PaymentInProgress()
 
 
 def _live_checkout(session_id: str) -> Checkout | None:
@@ -144,7 +150,11 @@ def _live_checkout(session_id: str) -> Checkout | None:
 
 
 def _insert(
-    recommendation: Recommendation, connection: Connection | None, mode: Checkout.Mode, mandate: Mandate | None
+    recommendation: Recommendation,
+    connection: Connection | None,
+    mode: Checkout.Mode,
+    mandate: Mandate | None,
+    payment_method: str | None,
 ) -> Checkout:
     money = price_of(recommendation)
     direct = connection is None
@@ -159,6 +169,7 @@ def _insert(
         url=landing_url(recommendation) if direct else "",
         amount_minor=money.amount_minor,
         currency=money.currency,
+        payment_method=payment_method,
         expires_at=recommendation.session.expires_at,
     )
     agent_id = recommendation.agent_id
@@ -181,7 +192,8 @@ def open_page(checkout: Checkout) -> Checkout:
     """
     assert checkout.connection is not None, "direct checkouts are born open"
     try:
-        link = connector_for(checkout.connection).create_checkout(checkout_request(checkout))
+        with calling(checkout.connection) as psp:
+            link = psp.create_checkout(checkout_request(checkout))
     except ConnectorError as error:
         note_failure(checkout, error)
         raise CheckoutFailed(code=error.code) from error
@@ -247,6 +259,7 @@ def mark_session(checkout: Checkout) -> None:
 def note_failure(checkout: Checkout, error: ConnectorError) -> None:
     """Record a call that gave no result: refused ones end the checkout, unknown ones keep it for `recovery`."""
     if not error.outcome_unknown:
+        # Not one whose outcome is unknown: that this call did nothing tells nothing of the one before it.
         move(checkout, State.FAILED, origin=State.CREATING, failure=error.code)
     if isinstance(error, ConnectionRevoked):
         Connection.objects.filter(pk=checkout.connection_id, status="active").update(status="degraded")
@@ -264,7 +277,8 @@ def close_page(checkout: Checkout) -> None:
         move(checkout, State.EXPIRED)
         return
     try:
-        state = connector_for(checkout.connection).expire_checkout(checkout.psp_id)
+        with calling(checkout.connection) as psp:
+            state = psp.expire_checkout(checkout.psp_id)
     except ConnectorError as error:
         move(checkout, State.OPEN)
         raise CheckoutFailed(code=error.code) from error

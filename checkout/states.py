@@ -92,6 +92,8 @@ def move(
     before, now = State(origin or checkout.state), timezone.now()
     if to not in MOVES[before]:
         return False
+    if to != State.UNKNOWN:
+        found["payment_method"] = None
     rows = Checkout.objects.filter(pk=checkout.pk, state=before)
     if not rows.update(state=to, updated_at=now, **found):
         return False

@@ -76,16 +76,25 @@ def _reversals(told: list[Happening], ends_at: datetime | None) -> tuple[Status 
     After validation the merchant absorbs refunds and cancellations; a lost dispute and fraud reverse at any time.
     """
     failed = {event.reference for event in told if event.kind == Kind.REFUND_FAILED}
+    lost = _lost(told)
     taken, refunded = None, 0
     for event in told:
         in_time = ends_at is None or event.occurred_at < ends_at
         if event.kind == Kind.FRAUD_FOUND:  # what came first decides
             taken = taken or (Status.REJECTED if in_time else Status.CLAWED_BACK)
-        elif event.kind == Kind.DISPUTE_LOST or (event.kind == Kind.CANCELLED and in_time):
+        elif (event.kind == Kind.DISPUTE_LOST and event.reference in lost) or (
+            event.kind == Kind.CANCELLED and in_time
+        ):
             taken = taken or Status.CLAWED_BACK
         elif event.kind == Kind.REFUNDED and in_time and event.reference not in failed:
             refunded += event.amount_minor or 0
     return taken, refunded
+
+
+def _lost(told: list[Happening]) -> set[str]:
+    """The disputes that were lost for good: money that was given back after all counts as won."""
+    last = {event.reference: event.kind for event in told if event.kind in (Kind.DISPUTE_WON, Kind.DISPUTE_LOST)}
+    return {reference for reference, kind in last.items() if kind == Kind.DISPUTE_LOST}
 
 
 def _disputed(told: list[Happening]) -> Status | None:

@@ -304,18 +304,24 @@ class ConnectorError(RakoError):
 
     status, code, message = 502, "psp_error", "The payment processor failed"
     outcome_unknown = False
+    seconds: int | None = None  # after which it may be asked again
+
+    def __init__(self, message: str | None = None, *, code: str | None = None, retry_after: int | None = None) -> None:
+        super().__init__(message, code=code, retry_after=retry_after or self.seconds)
 
 
 class PspUnavailable(ConnectorError):
     """The PSP was not reached, or said that it did nothing."""
 
     status, code, message = 503, "psp_unreachable", "The payment processor cannot be reached"
+    seconds = 10
 
 
 class PspRateLimited(ConnectorError):
     """The PSP refuses more requests for now; it did nothing."""
 
     status, code, message = 503, "psp_rate_limited", "The payment processor takes no more requests at the moment"
+    seconds = 10
 
 
 class PspTimeout(ConnectorError):
@@ -323,6 +329,7 @@ class PspTimeout(ConnectorError):
 
     status, code, message = 504, "outcome_unknown", "The payment's outcome is not known yet"
     outcome_unknown = True
+    seconds = 30  # the worker has asked again by then, or soon after
 
 
 class PspFault(ConnectorError):
@@ -336,6 +343,7 @@ class PspBusy(ConnectorError):
 
     status, code, message = 409, "in_progress", "A payment for this session is in progress"
     outcome_unknown = True
+    seconds = 2
 
 
 class KeyReuseMismatch(ConnectorError):

@@ -5,6 +5,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from merchants.models import Connection, Merchant
+from rako.core.encryption import EncryptedJsonField
 from rako.core.facts import Appended
 from rako.core.ids import UlidField
 from rako.core.money import EXPONENTS, MAX_MINOR
@@ -53,6 +54,8 @@ class Checkout(models.Model):
     confirmation = models.CharField(max_length=255, blank=True, help_text="The PSP's payment id. Not a conversion.")
     url = models.CharField(max_length=2000, blank=True)
     failure = models.CharField(max_length=200, blank=True)
+    # What a charge was asked with, until its outcome is known: the same request is sent again, under the same key.
+    payment_method = EncryptedJsonField(null=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
     expires_at = models.DateTimeField()

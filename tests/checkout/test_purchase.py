@@ -4,6 +4,7 @@ from functools import partial
 import pytest
 from django.utils import timezone
 
+from checkout import start
 from checkout.connectors.registry import connector_for
 from checkout.connectors.sandbox import payments
 from checkout.connectors.sandbox.models import Event, Payment
@@ -154,8 +155,8 @@ def test_the_answer_to_a_charge_and_its_event_do_not_block_each_other():
     for _ in range(8):
         recommendation = RecommendationFactory()
         connection = recommendation.offer.merchant.connections.get()
-        checkout, _is_new = claim(recommendation, connection, mode=Checkout.Mode.AUTONOMOUS)
-        result = connector_for(connection).charge_stored_method(_charge_request(checkout, "pm_card_visa"))
+        checkout, _is_new = claim(recommendation, connection, mode="autonomous", payment_method="pm_card_visa")
+        result = connector_for(connection).charge_stored_method(_charge_request(checkout))
         event = Event.objects.latest("created_at").payload
         steps = [partial(record_charge, checkout, result), partial(deliver, connection, event)]
 
@@ -243,6 +244,18 @@ def test_the_deployment_may_insist_on_a_mandate(buy, recommendation, settings):
     settings.RAKO_REQUIRE_AUTHORIZATION = True
 
     assert buy(recommendation).status_code == 403
+
+
+def test_a_purchase_that_looked_before_another_succeeded_charges_nothing(recommendation, agent, monkeypatch):
+    first = purchase(agent, recommendation_id=recommendation.pk, payment_method="pm_card_visa", authorization=None)
+    # What a request sees that is overtaken between its look and its insert.
+    seen = iter([None])
+    real = start._live_checkout
+    monkeypatch.setattr(start, "_live_checkout", lambda session_id: next(seen, False) or real(session_id))
+
+    again = purchase(agent, recommendation_id=recommendation.pk, payment_method="pm_card_visa", authorization=None)
+
+    assert (again.pk, Payment.objects.count(), Checkout.objects.count()) == (first.pk, 1, 1)
 
 
 @pytest.mark.django_db(transaction=True)

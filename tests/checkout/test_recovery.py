@@ -9,7 +9,7 @@ from django.utils import timezone
 from checkout import recovery
 from checkout.connectors.registry import connector_for
 from checkout.connectors.sandbox import accounts
-from checkout.connectors.sandbox.models import PaymentPage
+from checkout.connectors.sandbox.models import Payment, PaymentPage
 from checkout.models import Authorization, Checkout
 from checkout.purchase import _charge_request
 from checkout.start import checkout_request, claim, open_page
@@ -24,10 +24,11 @@ def aged(checkout):
     return checkout
 
 
-def claimed(recommendation, mode="checkout"):
+def claimed(recommendation, method=None):
     """Committed, and then we died before the PSP was called."""
     connection = recommendation.offer.merchant.connections.get()
-    return claim(recommendation, connection, mode=mode)[0]
+    mode = "autonomous" if method else "checkout"
+    return claim(recommendation, connection, mode=mode, payment_method=method)[0]
 
 
 def state_of(checkout):
@@ -65,8 +66,8 @@ def test_asking_again_completes_it_without_the_worker(post_checkout, recommendat
 
 
 def test_a_charge_that_died_is_found_and_its_event_converts(recommendation):
-    checkout = aged(claimed(recommendation, "autonomous"))
-    connector_for(checkout.connection).charge_stored_method(_charge_request(checkout, "pm_card_visa"))
+    checkout = aged(claimed(recommendation, "pm_card_visa"))
+    connector_for(checkout.connection).charge_stored_method(_charge_request(checkout))
 
     recovery.recover_checkouts()
 
@@ -76,18 +77,48 @@ def test_a_charge_that_died_is_found_and_its_event_converts(recommendation):
 
 @pytest.mark.parametrize(("method", "state"), [("pm_card_declined", "failed"), ("pm_card_processing", "processing")])
 def test_an_unknown_charge_learns_what_became_of_it(recommendation, method, state):
-    checkout = claimed(recommendation, "autonomous")
-    connector_for(checkout.connection).charge_stored_method(_charge_request(checkout, method))
+    checkout = claimed(recommendation, method)
+    connector_for(checkout.connection).charge_stored_method(_charge_request(checkout))
     Checkout.objects.filter(pk=checkout.pk).update(state="unknown")
     aged(checkout)
 
     recovery.recover_checkouts()
 
-    assert state_of(checkout) == state
+    assert (state_of(checkout), Payment.objects.count()) == (state, 1)
+    assert Checkout.objects.get(pk=checkout.pk).payment_method is None
+
+
+def test_an_unknown_charge_that_never_arrived_is_made_once(recommendation):
+    checkout = claimed(recommendation, "pm_card_visa")
+    Checkout.objects.filter(pk=checkout.pk).update(state="unknown")
+
+    assert recovery.resolve_unknown_charges() == (1, 0)
+    assert recovery.resolve_unknown_charges() == (0, 0)
+    assert (state_of(checkout), Payment.objects.count()) == ("succeeded", 1)
+
+
+def test_an_unknown_charge_is_not_asked_for_again_when_its_key_is_forgotten(recommendation):
+    checkout = claimed(recommendation, "pm_card_visa")
+    long_ago = timezone.now() - recovery.KEY_LIFE - timedelta(minutes=1)
+    Checkout.objects.filter(pk=checkout.pk).update(state="unknown", created_at=long_ago)
+    aged(checkout)
+
+    recovery.recover_checkouts()
+
+    assert (state_of(checkout), Payment.objects.count()) == ("void", 0)
+
+
+def test_that_a_call_cannot_be_made_says_nothing_of_the_one_before(recommendation):
+    checkout = claimed(recommendation, "pm_card_visa")
+    Checkout.objects.filter(pk=checkout.pk).update(state="unknown")
+    accounts.close_account(checkout.connection.account_id)
+
+    assert recovery.resolve_unknown_charges() == (0, 1)
+    assert state_of(checkout) == "unknown"
 
 
 def test_a_charge_that_never_happened_gives_the_mandate_back(recommendation):
-    checkout = aged(claimed(recommendation, "autonomous"))
+    checkout = aged(claimed(recommendation, "pm_card_visa"))
     Authorization.objects.create(
         agent_id=recommendation.agent_id,
         reference="m",
@@ -103,8 +134,8 @@ def test_a_charge_that_never_happened_gives_the_mandate_back(recommendation):
 
 
 def test_an_unknown_charge_that_waits_for_a_step_up_gets_its_page(recommendation):
-    checkout = claimed(recommendation, "autonomous")
-    request = _charge_request(checkout, "pm_card_authentication_required")
+    checkout = claimed(recommendation, "pm_card_authentication_required")
+    request = _charge_request(checkout)
     result = connector_for(checkout.connection).charge_stored_method(request)
     Checkout.objects.filter(pk=checkout.pk).update(state="unknown")
     aged(checkout)

@@ -155,19 +155,26 @@ def test_every_step_is_balanced_and_leads_to_the_standing(events):
     assert {name: amount for name, amount in moved.items() if amount} == owed(derive(sale(), events))
 
 
+def test_money_that_comes_back_after_a_lost_dispute_undoes_it():
+    lost, won = (Happening(kind, "du_1", at) for kind, at in ((Kind.DISPUTE_LOST, EARLY), (Kind.DISPUTE_WON, LATE)))
+
+    assert derive(sale(), [won, lost]) == derive(sale(), [lost, won])
+    assert (derive(sale(), [lost]).status, derive(sale(), [lost, won]).status) == ("clawed_back", "resolved")
+
+
 def model(events):
     """What the protocol's tables say, told event by event in the order of happening: an independent reading."""
     told = sorted(events, key=lambda event: (event.occurred_at, list(Kind).index(event.kind), event.reference))
     failed = {event.reference for event in told if event.kind == "refund_failed"}
     standing, back, verdict, open_disputes = "pending_validation", 0, None, set()
     stages = ["pending_validation", "resolved", "validated", "settlement_pending", "settled"]
-    closed = {event.reference for event in told if event.kind in ("dispute_won", "dispute_lost")}
+    closed = {event.reference: event.kind for event in told if event.kind in ("dispute_won", "dispute_lost")}
     for event in told:
         early = event.occurred_at < ENDS_AT
         match event.kind:
             case "fraud_found":
                 verdict = verdict or ("rejected" if early else "clawed_back")
-            case "dispute_lost":
+            case "dispute_lost" if closed[event.reference] == "dispute_lost":
                 verdict = verdict or "clawed_back"
             case "cancelled" if early:
                 verdict = verdict or "clawed_back"
