@@ -45,9 +45,10 @@ def judge(receipt: WebhookReceipt, outcome: OutcomeEvent, checkout: Checkout) ->
     _check_amount(code, outcome, recommendation)
     _check_status(outcome)
     assert outcome.money is not None, "the amount was checked"
+    is_told = receipt.source == receipt.Source.WEBHOOK
     return SaleEvidence(
         source=Evidence.Source.PSP_EVENT,
-        level=Level.ORCHESTRATED,
+        level=Level.ORCHESTRATED if is_told else Level.RECONCILED,
         path=Path.AAP_FLOW,
         reference=outcome.payment_ref,
         order_reference=PAYMENT_ORDER + checkout.pk,
@@ -55,7 +56,12 @@ def judge(receipt: WebhookReceipt, outcome: OutcomeEvent, checkout: Checkout) ->
         occurred_at=outcome.occurred_at,
         received_at=receipt.received_at,
         sha256=receipt.sha256,
-        details={"event_id": receipt.event_id, "connection_id": receipt.connection_id, "receipt_id": receipt.pk},
+        details={
+            "event_id": receipt.event_id,
+            "connection_id": receipt.connection_id,
+            "receipt_id": receipt.pk,
+            "evidence_source": "webhook" if is_told else "reconciliation import",
+        },
     )
 
 

@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from checkout.answers import is_answer, read_answer
 from checkout.connectors.base import MalformedEvent
 from checkout.connectors.registry import connector_for, is_known
 from checkout.matching import PATIENCE, await_objects
@@ -51,18 +52,37 @@ def receive(connection: Connection, body: bytes, headers: Mapping[str, str]) -> 
     The receipt is committed on its own: a fault while processing answers 5xx, and the event is not lost.
     """
     event = connector_for(connection).verify_webhook(body, headers, now=timezone.now())
+    return process(_store(connection, event.event_id, event.event_type, body, headers=_keep(headers)).pk)
+
+
+def take_in(connection: Connection, event_id: str, event_type: str, body: bytes) -> Result:
+    """Store and process what a PSP said when reconciliation asked: a delivery of it later on is a duplicate."""
+    source = WebhookReceipt.Source.RECONCILIATION
+    return process(_store(connection, event_id, event_type, body, source=source).pk, again=True)[1]
+
+
+def _store(
+    connection: Connection,
+    event_id: str,
+    event_type: str,
+    body: bytes,
+    *,
+    headers: dict[str, str] | None = None,
+    source: WebhookReceipt.Source = WebhookReceipt.Source.WEBHOOK,
+) -> WebhookReceipt:
+    """The statement's row, committed on its own; the one of before if it was stored before."""
     content = {
-        "event_type": event.event_type[:100],
-        "headers": _keep(headers),
+        "event_type": event_type[:100],
+        "source": source,
+        "headers": headers or {},
         "body": body,
         "sha256": hashlib.sha256(body).hexdigest(),
     }
     try:
         with transaction.atomic():
-            receipt = WebhookReceipt.objects.create(connection=connection, event_id=event.event_id, **content)
+            return WebhookReceipt.objects.create(connection=connection, event_id=event_id, **content)
     except IntegrityError:
-        receipt = WebhookReceipt.objects.get(connection=connection, event_id=event.event_id)
-    return process(receipt.pk)
+        return WebhookReceipt.objects.get(connection=connection, event_id=event_id)
 
 
 @transaction.atomic
@@ -122,9 +142,12 @@ def _each(receipt_ids: Iterable[str], *, again: bool = False) -> int:
 
 def _carry_out(receipt: WebhookReceipt) -> tuple[Result, list[str]]:
     """What the event's outcomes come to, and the objects at the PSP that they name."""
-    connector = connector_for(receipt.connection)
     try:
-        outcomes = connector.normalize(connector.read_event(bytes(receipt.body)))
+        if is_answer(receipt):
+            outcomes = [read_answer(bytes(receipt.body))]
+        else:
+            connector = connector_for(receipt.connection)
+            outcomes = connector.normalize(connector.read_event(bytes(receipt.body)))
     except MalformedEvent as error:
         return Result("rejected", failed_check="authentic", reason=str(error)), []
     results = [apply_outcome(receipt, outcome) for outcome in outcomes]

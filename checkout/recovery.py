@@ -38,9 +38,10 @@ def resolve_unknown_charges() -> tuple[int, int]:
     return _each(unknown, _recover, at_most=None), unknown.count()
 
 
-def expire_checkouts() -> int:
+def expire_checkouts(*, at_most: int | None = _BATCH) -> int:
     """End open checkouts whose time is over: PSPs tell of theirs, but an event may be lost. Returns how many ended."""
-    return _each(Checkout.objects.filter(state=State.OPEN, expires_at__lt=timezone.now() - PATIENCE), _expire)
+    over = Checkout.objects.filter(state=State.OPEN, expires_at__lt=timezone.now() - PATIENCE)
+    return _each(over, _expire, at_most=at_most)
 
 
 def _half_done(*states: Checkout.State) -> QuerySet[Checkout]:

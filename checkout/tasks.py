@@ -1,8 +1,10 @@
 """Background jobs of the checkout app; each only calls a function that is tested on its own."""
 
+from django.utils import timezone
 from procrastinate.contrib.django import app
 
 from checkout import inbox, matching, recovery
+from checkout.reconciliation.run import nightly
 
 
 @app.periodic(cron="* * * * *")
@@ -18,6 +20,13 @@ def recover_checkouts(timestamp: int) -> None:
 def sweep_inbox(timestamp: int) -> None:
     """Every minute: process webhooks that a fault left behind, look again at unmatched ones."""
     inbox.sweep()
+
+
+@app.periodic(cron="41 2 * * *")
+@app.task(queueing_lock="reconcile_payments", pass_context=False)
+def reconcile_payments(timestamp: int) -> None:
+    """Each night: hold what PSPs say against what is recorded, and have carried out what was missed."""
+    nightly(timezone.now())
 
 
 @app.task(name=matching.RETRY, pass_context=False)

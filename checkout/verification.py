@@ -12,7 +12,7 @@ _CHUNK = 500
 # By the hash as well, so that evidence cannot be turned to other bytes.
 _WITHOUT_BYTES = """
 SELECT evidence.id FROM ledger_evidence evidence
-WHERE source = 'psp_event' AND level = 'orchestrated' AND NOT EXISTS (
+WHERE source = 'psp_event' AND NOT EXISTS (
     SELECT 1 FROM checkout_webhookreceipt receipt
     WHERE receipt.id = evidence.details ->> 'receipt_id' AND receipt.sha256 = evidence.sha256
 ) ORDER BY evidence.id LIMIT 1000

@@ -15,6 +15,7 @@ from ledger import commission
 from ledger.accounts import Parties, Split, difference
 from ledger.models import Conversion, Event, Evidence, Status
 from ledger.standing import Happening, Sale, Standing, derive
+from merchants.models import Merchant
 from rako.core.aap_code import decode
 from rako.core.errors import Conflict
 from rako.core.facts import Fact, state
@@ -113,6 +114,8 @@ def tell(merchant_id: str, told: Told) -> Conversion | None:
     )
     if event.conversion is None and told.kind in DECISIONS:
         raise CannotMove("There is no such sale")
+    if told.kind == Kind.SETTLEMENT_STARTED and holds_money(merchant_id):
+        raise CannotMove("Reconciliation has open findings about this merchant's money")
     try:
         with transaction.atomic():
             event.save()
@@ -124,6 +127,14 @@ def tell(merchant_id: str, told: Told) -> Conversion | None:
         _carry_out(event.conversion.pk, [event])
         event.conversion.refresh_from_db()
     return event.conversion
+
+
+def holds_money(merchant_id: str) -> bool:
+    """Whether a PSP says otherwise of a merchant's money than is recorded: nothing of theirs is settled meanwhile."""
+    # By the relation's name: whoever keeps findings is above the ledger.
+    return Merchant.objects.filter(
+        pk=merchant_id, payment_findings__state="open", payment_findings__is_money=True
+    ).exists()
 
 
 def claim_waiting(conversion: Conversion, references: Iterable[str]) -> None:

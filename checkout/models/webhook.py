@@ -11,7 +11,14 @@ from rako.core.ids import UlidField
 
 
 class WebhookReceipt(models.Model):
-    """One authentic delivery. What was received is immutable; the columns below `sha256` tell how it was processed."""
+    """One authentic statement of a PSP: a delivery, or what it answered when reconciliation asked.
+
+    What was received is immutable; the columns below `sha256` tell how it was processed.
+    """
+
+    class Source(models.TextChoices):
+        WEBHOOK = "webhook"
+        RECONCILIATION = "reconciliation"
 
     class State(models.TextChoices):
         RECEIVED = "received"
@@ -19,6 +26,7 @@ class WebhookReceipt(models.Model):
 
     id = UlidField(primary_key=True)
     connection = models.ForeignKey(Connection, models.PROTECT, related_name="receipts")
+    source = models.CharField(max_length=14, choices=Source, default=Source.WEBHOOK, db_default="webhook")
     event_id = models.CharField(max_length=255)
     event_type = models.CharField(max_length=100)
     received_at = models.DateTimeField(default=timezone.now, editable=False)

@@ -11,8 +11,8 @@ _WIDTH = 30
 _INTERVAL = 0.1
 
 
-def progress(items: Iterable[T], *, total: int, label: str, stream: TextIO | None = None) -> Iterator[T]:
-    """Pass the items through, drawing how far along they are."""
+def progress(items: Iterable[T], *, total: int | None, label: str, stream: TextIO | None = None) -> Iterator[T]:
+    """Pass the items through, drawing how far along they are; without a total, how many there were."""
     out = stream or sys.stderr
     if not out.isatty():
         yield from items
@@ -22,7 +22,13 @@ def progress(items: Iterable[T], *, total: int, label: str, stream: TextIO | Non
         yield item
         if time.monotonic() - drawn > _INTERVAL or done == total:
             drawn = time.monotonic()
-            filled = _WIDTH * done // max(total, 1)
-            out.write(f"\r{label} [{'#' * filled}{'.' * (_WIDTH - filled)}] {done}/{total}")
+            out.write(f"\r{label} {_drawn(done, total)}")
             out.flush()
     out.write("\n")
+
+
+def _drawn(done: int, total: int | None) -> str:
+    if total is None:
+        return str(done)
+    filled = _WIDTH * done // max(total, 1)
+    return f"[{'#' * filled}{'.' * (_WIDTH - filled)}] {done}/{total}"
