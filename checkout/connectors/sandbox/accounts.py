@@ -5,8 +5,11 @@ import secrets
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
 
 from checkout.connectors.base import ConnectionRevoked
+from checkout.connectors.sandbox import events
+from checkout.connectors.sandbox.intake import is_storable
 from checkout.connectors.sandbox.models import Account
 
 
@@ -27,9 +30,16 @@ def open_account(display_name: str, webhook_path: str) -> Account:
     )
 
 
-def close_account(account_id: str) -> None:
-    """From now on the account's key opens nothing and its pages take no payment; what happened stays."""
-    Account.objects.filter(pk=account_id).update(is_closed=True)
+@transaction.atomic
+def close_account(account_id: str) -> bool:
+    """From now on the account's key opens nothing and its pages take no payment; what happened stays.
+
+    Whoever listens is told, once. Returns whether the account was open until now.
+    """
+    was_open = bool(Account.objects.filter(pk=account_id, is_closed=False).update(is_closed=True))
+    if was_open:
+        events.tell_deauthorized(Account.objects.get(pk=account_id))
+    return was_open
 
 
 def authenticate(account_id: str, secret_key: str) -> Account:
@@ -38,3 +48,11 @@ def authenticate(account_id: str, secret_key: str) -> Account:
     if account is None or not hmac.compare_digest(account.secret_key.encode(), secret_key.encode()):
         raise ConnectionRevoked()
     return account
+
+
+def owner_of(secret_key: str) -> Account:
+    """The open account that this key opens, whichever that is. Raises ConnectionRevoked."""
+    own = Account.objects.filter(secret_key=secret_key, is_closed=False).first() if is_storable(secret_key) else None
+    if own is None:
+        raise ConnectionRevoked()
+    return own

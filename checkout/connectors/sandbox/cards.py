@@ -58,6 +58,8 @@ _BY_NAME = {card.name: card for card in CARDS}
 STORED_METHODS = {
     "pm_card_visa": _BY_NAME["succeeds"],
     "pm_card_declined": _BY_NAME["declined"],
+    "pm_card_insufficient_funds": _BY_NAME["funds"],
+    "pm_card_expired": _BY_NAME["expired"],
     "pm_card_authentication_required": _BY_NAME["step-up"],
     "pm_card_processing": _BY_NAME["succeeds-later"],
 }
@@ -68,6 +70,19 @@ DECLINE_MESSAGES = {
     "expired_card": "This card has expired. Nothing was charged. Try another card.",
     "authentication_refused": "The payment was not approved. Nothing was charged. Try again or use another card.",
 }
+
+# What a merchant may be told of a refusal, by decline code; the others are nobody's business.
+_TOLD = {
+    "insufficient_funds": "insufficient_funds",
+    "expired_card": "expired_card",
+    # A charge that was canceled has no code: the bank's question was never answered.
+    "": "authentication_required",
+}
+
+
+def decline_reason(code: str) -> str:
+    """The contract's word for a decline code of ours."""
+    return _TOLD.get(code, "generic")
 
 
 def by_number(text: str) -> Card | None:

@@ -14,6 +14,7 @@ else:
     _TextField = models.CharField
 
 ACCOUNT, PAGE, PAYMENT, EVENT = "acct_", "cs_", "pi_", "evt_"
+REFUND, DISPUTE, CHARGE = "re_", "du_", "ch_"
 
 
 def prefixed_id(prefix: str) -> str:

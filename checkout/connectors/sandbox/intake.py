@@ -1,4 +1,4 @@
-"""What the PSP accepts from its callers, whoever they are: refusals are PspRejected, with the reason in the log."""
+"""What the PSP accepts from its callers, whoever they are. Refusals are the contract's errors; the reason is logged."""
 
 import hashlib
 import logging
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from checkout.connectors.base import CheckoutRequest, PspRejected, StoredCharge
+from checkout.connectors.base import CheckoutRequest, ConnectorError, NotPayable, PspRejected, StoredCharge
 from rako.core.money import EXPONENTS, MAX_MINOR, Money
 
 log = logging.getLogger("rako.sandbox")
@@ -16,10 +16,10 @@ log = logging.getLogger("rako.sandbox")
 MAX_METADATA_KEYS, MAX_METADATA_KEY, MAX_METADATA_VALUE = 50, 40, 500
 
 
-def refusal(reason: str) -> PspRejected:
+def refusal(reason: str, error: type[ConnectorError] = PspRejected) -> ConnectorError:
     """The error to raise. The reason stays here: an agent's answer has the protocol's own sentence."""
     log.warning("sandbox PSP refused a request: %s", reason)
-    return PspRejected()
+    return error()
 
 
 def digest(content: Mapping[str, Any]) -> str:
@@ -28,7 +28,7 @@ def digest(content: Mapping[str, Any]) -> str:
 
 
 def check_sale(request: CheckoutRequest | StoredCharge) -> None:
-    """Raise PspRejected unless this can be sold: amount, currency, texts and metadata in their bounds."""
+    """Raise NotPayable for money out of bounds, PspRejected for texts or metadata that are."""
     _check_money(request.money)
     _check_text(request.attempt_id, "attempt_id", 255)
     _check_text(request.merchant_name, "merchant_name", 1000)
@@ -38,6 +38,11 @@ def check_sale(request: CheckoutRequest | StoredCharge) -> None:
     for key, value in request.metadata.items():
         _check_text(key, "metadata key", MAX_METADATA_KEY)
         _check_text(value, f"metadata.{key}", MAX_METADATA_VALUE, minimum=0)
+
+
+def is_storable(text: str) -> bool:
+    """Whether PostgreSQL's text could hold this: no NUL, no half of a surrogate pair."""
+    return "\x00" not in text and not any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
 def check_address(url: str, name: str) -> None:
@@ -53,14 +58,13 @@ def check_address(url: str, name: str) -> None:
 
 def _check_money(money: Money) -> None:
     if money.currency not in EXPONENTS:
-        raise refusal("unknown currency")
+        raise refusal("unknown currency", NotPayable)
     if not 0 < money.amount_minor <= MAX_MINOR:
-        raise refusal("amount out of bounds")
+        raise refusal("amount out of bounds", NotPayable)
 
 
 def _check_text(text: object, name: str, maximum: int, *, minimum: int = 1) -> None:
     if not isinstance(text, str) or not minimum <= len(text) <= maximum:
         raise refusal(f"{name} must be a text of {minimum} to {maximum} characters")
-    # PostgreSQL's text holds neither.
-    if "\x00" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
+    if not is_storable(text):
         raise refusal(f"{name} has characters that cannot be kept")

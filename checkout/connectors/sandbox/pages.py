@@ -5,7 +5,7 @@ import contextlib
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from checkout.connectors.base import CheckoutRequest
+from checkout.connectors.base import CheckoutRequest, KeyReuseMismatch
 from checkout.connectors.sandbox import events, intake, payments
 from checkout.connectors.sandbox.cards import Card
 from checkout.connectors.sandbox.models import Account, PageStatus, Payment, PaymentPage, PaymentStatus
@@ -18,7 +18,7 @@ _SHARED = ("account", "amount_minor", "currency", "merchant_name", "item_name", 
 def create_page(account: Account, request: CheckoutRequest) -> PaymentPage:
     """Open a page; the same attempt again returns the same page as it stands now.
 
-    Raises PspRejected for a request out of bounds or a reused attempt id.
+    Raises NotPayable or PspRejected for a request out of bounds, KeyReuseMismatch for a used attempt id.
     """
     intake.check_sale(request)
     intake.check_address(request.success_url, "success_url")
@@ -100,5 +100,5 @@ def _page_of(account: Account, request: CheckoutRequest) -> PaymentPage:
     if page is None:
         raise intake.refusal("expires_at has passed")
     if page.request_digest != digest:
-        raise intake.refusal("the attempt id was used for another page")
+        raise intake.refusal("the attempt id was used for another page", KeyReuseMismatch)
     return page

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from checkout.connectors.base import StoredCharge
+from checkout.connectors.base import KeyReuseMismatch, StoredCharge
 from checkout.connectors.sandbox import cards, events, intake, jobs
 from checkout.connectors.sandbox.cards import Behaviour, Card
 from checkout.connectors.sandbox.models import (
@@ -30,10 +30,11 @@ BATCH = 100
 def charge_stored(account: Account, request: StoredCharge) -> Payment:
     """Charge a stored payment method; the same attempt again returns the same payment as it stands now.
 
-    Raises PspRejected for an unknown payment method, a request out of bounds, or a reused attempt id.
+    Raises PspRejected for an unknown payment method, NotPayable or PspRejected for a request out of bounds,
+    KeyReuseMismatch for a used attempt id.
     """
     intake.check_sale(request)
-    card = cards.STORED_METHODS.get(request.payment_method)
+    card = cards.STORED_METHODS.get(_method_of(request))
     if card is None:
         raise intake.refusal("no such payment method")
     payment, is_new = _payment_of(account, request)
@@ -193,12 +194,17 @@ def _payment_of(account: Account, request: StoredCharge) -> tuple[Payment, bool]
         "item_name": request.item_name,
         "metadata": dict(request.metadata),
     }
-    digest = intake.digest(content | {"payment_method": request.payment_method})
+    digest = intake.digest(content | {"payment_method": _method_of(request)})
     payment, is_new = Payment.objects.get_or_create(
         account=account,
         idempotency_key=request.attempt_id,
         defaults=content | {"request_digest": digest, "off_session": True},
     )
     if payment.request_digest != digest:
-        raise intake.refusal("the attempt id was used for another charge")
+        raise intake.refusal("the attempt id was used for another charge", KeyReuseMismatch)
     return payment, is_new
+
+
+def _method_of(request: StoredCharge) -> str:
+    """The payment method without the customer in front of it, whom the sandbox does not know."""
+    return request.payment_method.rpartition("/")[2]

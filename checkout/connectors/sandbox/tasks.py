@@ -3,7 +3,7 @@
 from django.conf import settings
 from procrastinate.contrib.django import app
 
-from checkout.connectors.sandbox import deliveries, jobs, pages, payments
+from checkout.connectors.sandbox import deliveries, jobs, pages, payments, refunds
 
 
 @app.task(name=jobs.DELIVER)
@@ -18,12 +18,19 @@ def complete_delayed_payment(payment_id: str) -> None:
     payments.complete_delayed(payment_id)
 
 
+@app.task(name=jobs.SETTLE_REFUND)
+def complete_delayed_refund(refund_id: str) -> None:
+    """The end of a refund that takes its time."""
+    refunds.complete_delayed(refund_id)
+
+
 @app.task(name="sandbox.sweep", queueing_lock="sandbox.sweep")
 def sweep(timestamp: int) -> None:
     """What time alone brings about, and what a lost job left behind."""
     pages.expire_overdue()
     payments.cancel_unanswered()
     payments.settle_overdue()
+    refunds.settle_overdue()
     deliveries.rearm_overdue()
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from checkout.connectors.base import CheckoutRequest, ConnectionSecrets, StoredCharge
-from checkout.connectors.sandbox import cards, pages
+from checkout.connectors.base import Attempt, CheckoutRequest, ConnectionSecrets, StoredCharge
+from checkout.connectors.sandbox import cards, pages, payments
 from checkout.connectors.sandbox.connector import SandboxConnector
 from checkout.connectors.sandbox.models import Account, Event, Payment, PaymentPage
 from rako.core.ids import new_id
@@ -45,6 +45,16 @@ def stored_charge(**changes: Any) -> StoredCharge:
         "metadata": {"rako_transaction_id": "t2"},
     }
     return StoredCharge(**fields | changes)
+
+
+def attempt(attempt_id: str) -> Attempt:
+    """An attempt of which we know our own id alone."""
+    return Attempt(attempt_id, psp_id="", created_at=timezone.now())
+
+
+def paid(account: Account, **changes: Any) -> Payment:
+    """A charge that was paid."""
+    return payments.charge_stored(account, stored_charge(**changes))
 
 
 def connector_of(account: Account, **changes: Any) -> SandboxConnector:

@@ -8,7 +8,7 @@ from django.urls import reverse
 from checkout.connectors.sandbox.models import Account, Delivery, Event
 from tests.checkout.sandbox import factories
 
-MODELS = ["paymentpage", "payment", "event", "delivery"]
+MODELS = ["account", "paymentpage", "payment", "refund", "dispute", "event", "delivery"]
 
 
 @pytest.fixture

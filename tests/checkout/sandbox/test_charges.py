@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from checkout.connectors.base import PspRejected
+from checkout.connectors.base import KeyReuseMismatch, NotPayable, PspRejected
 from checkout.connectors.sandbox import accounts, events, payments
 from checkout.connectors.sandbox.models import Account, Payment
 from rako.core.money import Money
@@ -35,6 +35,20 @@ def test_an_unknown_token_is_refused(account: Account) -> None:
     assert not Payment.objects.exists()
 
 
+def test_the_customer_in_front_of_a_method_is_ignored(account: Account) -> None:
+    request = stored_charge(payment_method="cus_1/pm_card_visa")
+
+    first = payments.charge_stored(account, request)
+
+    assert first.status == "succeeded"
+    assert payments.charge_stored(account, replace(request, payment_method="pm_card_visa")) == first
+
+
+def test_money_out_of_bounds_is_not_payable(account: Account) -> None:
+    with pytest.raises(NotPayable):
+        payments.charge_stored(account, stored_charge(money=Money(0, "GBP")))
+
+
 def test_the_same_attempt_charges_once(account: Account) -> None:
     request = stored_charge()
 
@@ -49,7 +63,7 @@ def test_the_same_attempt_with_other_content_is_refused(account: Account, change
     request = stored_charge()
     payments.charge_stored(account, request)
 
-    with pytest.raises(PspRejected):
+    with pytest.raises(KeyReuseMismatch):
         payments.charge_stored(account, replace(request, **change))
 
 

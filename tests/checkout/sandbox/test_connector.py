@@ -47,7 +47,7 @@ def test_a_wrong_key_is_revoked(account: Account) -> None:
 )
 def test_a_connection_to_nothing_is_revoked(account: Account, change: dict[str, Any]) -> None:
     with pytest.raises(ConnectionRevoked):
-        factories.connector_of(account, **change).find_attempt("t1")
+        factories.connector_of(account, **change).find_attempt(factories.attempt("t1"))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_connection_to_nothing_is_revoked(account: Account, change: dict[str, 
         lambda connector: connector.create_checkout(factories.checkout_request()),
         lambda connector: connector.charge_stored_method(factories.stored_charge()),
         lambda connector: connector.expire_checkout("cs_1"),
-        lambda connector: connector.find_attempt("t1"),
+        lambda connector: connector.find_attempt(factories.attempt("t1")),
     ],
 )
 def test_a_closed_account_is_revoked(connector: SandboxConnector, account: Account, call: Any) -> None:
@@ -70,7 +70,9 @@ def test_a_closed_account_is_revoked(connector: SandboxConnector, account: Accou
     ("token", "status", "reason"),
     [
         ("pm_card_visa", ChargeStatus.SUCCEEDED, ""),
-        ("pm_card_declined", ChargeStatus.DECLINED, "card_declined"),
+        ("pm_card_declined", ChargeStatus.DECLINED, "generic"),
+        ("pm_card_insufficient_funds", ChargeStatus.DECLINED, "insufficient_funds"),
+        ("pm_card_expired", ChargeStatus.DECLINED, "expired_card"),
         ("pm_card_processing", ChargeStatus.PROCESSING, ""),
     ],
 )
@@ -138,14 +140,14 @@ def test_another_accounts_checkout_is_unknown(page: PaymentPage) -> None:
 
 
 def test_an_attempt_that_never_arrived_is_not_found(connector: SandboxConnector) -> None:
-    assert connector.find_attempt("never") is None
+    assert connector.find_attempt(factories.attempt("never")) is None
 
 
 def test_an_attempt_is_found_as_its_page(connector: SandboxConnector) -> None:
     request = factories.checkout_request()
     link = connector.create_checkout(request)
 
-    found = connector.find_attempt(request.attempt_id)
+    found = connector.find_attempt(factories.attempt(request.attempt_id))
 
     assert found is not None
     assert (found.psp_id, found.state, found.url) == (link.psp_id, PaymentState.OPEN, link.url)
@@ -166,13 +168,13 @@ def test_a_found_page_says_how_it_stands(connector: SandboxConnector, card: Any,
     if settle:
         payments.complete_delayed(payment.pk)
 
-    assert connector.find_attempt(request.attempt_id).state == state
+    assert connector.find_attempt(factories.attempt(request.attempt_id)).state == state
 
 
 def test_a_found_page_whose_time_is_over_is_expired(connector: SandboxConnector, page: PaymentPage) -> None:
     factories.overdue(page)
 
-    assert connector.find_attempt(page.idempotency_key).state == PaymentState.EXPIRED
+    assert connector.find_attempt(factories.attempt(page.idempotency_key)).state == PaymentState.EXPIRED
 
 
 @pytest.mark.parametrize(
@@ -188,6 +190,6 @@ def test_an_attempt_is_found_as_its_charge(connector: SandboxConnector, token: s
     request = factories.stored_charge(payment_method=token)
     charge = connector.charge_stored_method(request)
 
-    found = connector.find_attempt(request.attempt_id)
+    found = connector.find_attempt(factories.attempt(request.attempt_id))
 
     assert (found.psp_id, found.state) == (charge.psp_id, state)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from checkout.connectors.base import PspRejected
+from checkout.connectors.base import KeyReuseMismatch, NotPayable, PspRejected
 from checkout.connectors.sandbox import accounts, pages
 from checkout.connectors.sandbox.models import Account, PaymentPage
 from rako.core.money import MAX_MINOR, Money
@@ -38,17 +38,13 @@ def test_the_same_attempt_with_other_content_is_refused(account: Account, change
     request = factories.checkout_request()
     pages.create_page(account, request)
 
-    with pytest.raises(PspRejected):
+    with pytest.raises(KeyReuseMismatch):
         pages.create_page(account, replace(request, **change))
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"money": Money(0, "GBP")},
-        {"money": Money(-1, "GBP")},
-        {"money": Money(MAX_MINOR + 1, "GBP")},
-        {"money": Money(100, "XXX")},
         {"item_name": ""},
         {"item_name": "nul\x00"},
         {"merchant_name": "lone \ud800 surrogate"},
@@ -66,5 +62,13 @@ def test_the_same_attempt_with_other_content_is_refused(account: Account, change
 def test_a_request_out_of_bounds_leaves_no_page(account: Account, change: dict[str, object]) -> None:
     with pytest.raises(PspRejected):
         pages.create_page(account, factories.checkout_request(**change))
+
+    assert not PaymentPage.objects.exists()
+
+
+@pytest.mark.parametrize("money", [Money(0, "GBP"), Money(-1, "GBP"), Money(MAX_MINOR + 1, "GBP"), Money(100, "XXX")])
+def test_money_out_of_bounds_is_not_payable(account: Account, money: Money) -> None:
+    with pytest.raises(NotPayable):
+        pages.create_page(account, factories.checkout_request(money=money))
 
     assert not PaymentPage.objects.exists()
