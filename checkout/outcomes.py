@@ -7,13 +7,11 @@ One processor for all of them, whether a webhook brings an outcome or reconcilia
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Q
-
 from checkout.connections import disconnect
 from checkout.connectors.base import OutcomeEvent, OutcomeType
 from checkout.gate import AMOUNT, AUTHENTIC, Refused, judge
 from checkout.matching import note_psp_objects
-from checkout.models import Checkout, WebhookReceipt
+from checkout.models import Checkout, PspObject, WebhookReceipt
 from checkout.states import move
 from ledger.conversions import OrderAttributed, SessionConverted, record_conversion
 from ledger.lifecycle import Kind, Told, tell
@@ -125,16 +123,18 @@ def _find_checkout(receipt: WebhookReceipt, outcome: OutcomeEvent) -> Checkout |
 
     Locked, so that events of one payment are processed one after the other.
     """
-    named = Q(psp_objects__connection=receipt.connection_id, psp_objects__psp_id__in=list(outcome.psp_ids))
-    by_object = Checkout.objects.filter(named).values("pk")[:1]
+    noted = PspObject.objects.filter(connection=receipt.connection_id, psp_id__in=list(outcome.psp_ids))
+    # On its own: as a part of the query below it would have all tables of that joined for every checkout there is.
+    by_object = noted.values_list("checkout_id", flat=True).first()
     pointer = outcome.metadata.get("aap_checkout_id", "")
     rows = Checkout.objects.select_for_update(of=("self",)).select_related(
         "session", "recommendation__agent", "recommendation__session", "recommendation__offer__merchant"
     )
-    found = rows.filter(pk__in=by_object).first()
+    if by_object is not None:
+        return rows.get(pk=by_object)
     # A payment that merely copies the metadata of a known page is not that page's.
     unnoted = rows.filter(pk=pointer, state__in=[State.CREATING, State.UNKNOWN]) if is_id(pointer) else rows.none()
-    return found or unnoted.filter(psp_objects=None).first()
+    return unnoted.filter(psp_objects=None).first()
 
 
 def _move(checkout: Checkout, receipt: WebhookReceipt, outcome: OutcomeEvent) -> None:

@@ -70,10 +70,11 @@ class WebhookView(PublicView):
         connection = inbox.find_connection(kind, connection_id)
         headers = {name.lower(): value for name, value in request.headers.items()}
         _, result = inbox.receive(connection, request.body, headers)
-        return Response(_webhook_reply(result))
+        return Response(webhook_reply(result))
 
 
-def _webhook_reply(result: Result) -> dict[str, Any]:
+def webhook_reply(result: Result) -> dict[str, Any]:
+    """What a PSP is answered: what became of its delivery (protocol, section 1)."""
     reply: dict[str, Any] = {"received": True, "status": result.status}
     if result.conversion is not None:
         reply |= {"conversionId": result.conversion.pk, "verification": "verified"}

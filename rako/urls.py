@@ -6,6 +6,13 @@ from django.urls import include, path
 from drf_spectacular.renderers import OpenApiJsonRenderer
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from checkout.connection_views import (
+    ConnectionsView,
+    ConnectionView,
+    DisconnectView,
+    PlatformWebhookView,
+    WebhookSecretView,
+)
 from checkout.views import CheckoutView, PurchaseView, WebhookView, returned
 from ledger.log_views import (
     CheckpointView,
@@ -48,6 +55,11 @@ urlpatterns = [
     path("v1/codes/verify", VerifyView.as_view()),
     path("v1/codes/public-key", PublicKeyView.as_view()),
     path(".well-known/jwks.json", JwksView.as_view()),
+    path("v1/connections", ConnectionsView.as_view()),
+    path("v1/connections/<str:connection_id>", ConnectionView.as_view()),
+    path("v1/connections/<str:connection_id>/webhook-secret", WebhookSecretView.as_view()),
+    path("v1/connections/<str:connection_id>/disconnect", DisconnectView.as_view()),
+    path("v1/webhooks/<str:kind>", PlatformWebhookView.as_view()),
     path("v1/webhooks/<str:kind>/<str:connection_id>", WebhookView.as_view()),
     path("r/<str:recommendation_id>", follow_link),
     path("checkout/<str:transaction_id>/done", returned, {"outcome": "done"}),

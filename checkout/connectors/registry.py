@@ -58,7 +58,9 @@ HYPERSWITCH = Kind(
     account=Ask("account_id", "Account", "Hyperswitch: the merchant id", is_secret=False),
     tells_account=False,
     webhook_secret=Ask(
-        "webhook_secret", "Webhook secret", "Hyperswitch: the profile's payment_response_hash_key, 16 characters or more"
+        "webhook_secret",
+        "Webhook secret",
+        "Hyperswitch: the profile's payment_response_hash_key, 16 characters or more",
     ),
 )
 _REAL: Mapping[str, Kind] = {"stripe": STRIPE, "hyperswitch": HYPERSWITCH}

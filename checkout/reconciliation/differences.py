@@ -1,6 +1,6 @@
 """What differs between a PSP's list and our records: pure comparison, one object at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -25,6 +25,7 @@ State = Checkout.State
 
 # A payment that has been on its way for longer will hardly arrive.
 LONGEST_PENDING = timedelta(days=7)
+NOT_REFUNDED = "recorded, but there it failed or does not exist"
 _OVER = {PaymentState.FAILED: OutcomeType.PAYMENT_FAILED, PaymentState.EXPIRED: OutcomeType.CHECKOUT_EXPIRED}
 _UNDECIDED = (State.CREATING, State.UNKNOWN, State.PROCESSING)
 _DISPUTES = {
@@ -50,8 +51,9 @@ def in_payment(snapshot: PaymentSnapshot, records: Records, now: datetime) -> It
     """What differs in a payment. One that is not ours differs in nothing."""
     reference = snapshot.payment_ref or snapshot.psp_id
     checkout = records.checkout_of(snapshot.psp_ids, snapshot.metadata, snapshot.attempt_id)
-    if checkout is None or checkout.merchant_id != records.connection.merchant_id:
-        if any(name.startswith("aap_") for name in snapshot.metadata):
+    if checkout is None:
+        is_marked = any(name.startswith("aap_") for name in snapshot.metadata)
+        if is_marked and not records.is_earlier(snapshot.metadata.get("aap_checkout_id", "")):
             yield Difference(
                 Kind.FOREIGN_METADATA, reference, "it names no checkout that was made through this connection"
             )
@@ -62,7 +64,9 @@ def in_payment(snapshot: PaymentSnapshot, records: Records, now: datetime) -> It
     elif evidence is not None:
         yield Difference(Kind.STATUS_MISMATCH, reference, f"recorded as paid, but it is {snapshot.status}", checkout)
     elif snapshot.state in _OVER and checkout.state in _UNDECIDED:
-        fix = _outcome(records.connection, snapshot, _OVER[snapshot.state])
+        # Expiry is of a page that nobody paid on: a charge, or a payment on its way, has failed.
+        over = _OVER[snapshot.state] if checkout.state == State.CREATING else OutcomeType.PAYMENT_FAILED
+        fix = _outcome(records.connection, snapshot, over)
         yield Difference(
             Kind.UNKNOWN_RESOLVED, reference, f"ours is {checkout.state}, theirs {snapshot.status}", checkout, fix
         )
@@ -74,10 +78,11 @@ def _in_paid(
     snapshot: PaymentSnapshot, checkout: Checkout, evidence: Evidence | None, records: Records
 ) -> Iterator[Difference]:
     reference, money = snapshot.payment_ref, snapshot.money
-    if evidence is None and checkout.session_id in records.converted:
-        yield Difference(
-            Kind.DUPLICATE_PAYMENT, reference, "this checkout's sale was paid by another payment", checkout
-        )
+    if evidence is None and checkout.session_id in records.paid:
+        if money is None or snapshot.refunded_minor < money.amount_minor:
+            yield Difference(
+                Kind.DUPLICATE_PAYMENT, reference, "this checkout's sale was paid by another payment", checkout
+            )
         return
     if evidence is None:
         fix = _outcome(records.connection, snapshot, OutcomeType.PAYMENT_SUCCEEDED)
@@ -108,9 +113,7 @@ def in_refund(snapshot: RefundSnapshot, records: Records) -> Iterator[Difference
     failed = Event.Kind.REFUNDED in told and Event.Kind.REFUND_FAILED not in told
     if snapshot.state == RefundState.FAILED and failed:
         fix = _afterwards(records.connection, snapshot, snapshot.refund_id, OutcomeType.REFUND_FAILED)
-        yield Difference(
-            Kind.REFUND_EXTRA, snapshot.refund_id, f"{snapshot.money} recorded, but it failed", checkout, fix
-        )
+        yield Difference(Kind.REFUND_EXTRA, snapshot.refund_id, NOT_REFUNDED, checkout, fix)
 
 
 def in_dispute(snapshot: DisputeSnapshot, records: Records, now: datetime) -> Iterator[Difference]:
@@ -119,13 +122,20 @@ def in_dispute(snapshot: DisputeSnapshot, records: Records, now: datetime) -> It
     if checkout is None:
         return
     told, (expected, outcome) = records.told(snapshot.dispute_id), _DISPUTES[snapshot.state]
-    if expected in told:
+    if _state_of(told) == expected:
         return
     kind = Kind.DISPUTE_STATE_MISMATCH if told else Kind.DISPUTE_MISSING
     # When it ended, nobody says: what is recorded of it already came before.
     at = snapshot.created_at if expected == Event.Kind.DISPUTE_OPENED else now
-    fix = _afterwards(records.connection, snapshot, snapshot.dispute_id, outcome, at)
+    fix = None if expected in told else _afterwards(records.connection, snapshot, snapshot.dispute_id, outcome, at)
     yield Difference(kind, snapshot.dispute_id, f"{snapshot.money}: {snapshot.state} there", checkout, fix)
+
+
+def _state_of(told: Mapping[str, Event]) -> str | None:
+    """Where a dispute stands by what was told of it, in whatever order: what ended it last decides."""
+    ends = [told[kind] for kind in (Event.Kind.DISPUTE_LOST, Event.Kind.DISPUTE_WON) if kind in told]
+    last = max(ends or told.values(), key=lambda event: event.occurred_at, default=None)
+    return None if last is None else last.kind
 
 
 def _outcome(connection: Connection, snapshot: PaymentSnapshot, kind: OutcomeType) -> OutcomeEvent:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
 from checkout.models import Checkout, PspObject
-from ledger.models import Conversion, Event, Evidence
+from ledger.models import Event, Evidence
 from merchants.models import Connection
 from rako.core.ids import is_id
 
@@ -18,12 +18,18 @@ class Records:
         objects = PspObject.objects.filter(connection=connection, psp_id__in=named)
         self._objects = dict(objects.values_list("psp_id", "checkout_id"))
         wanted = {*self._objects.values(), *(pointer for pointer in pointers if is_id(pointer))}
-        rows = Checkout.objects.filter(pk__in=wanted, connection=connection).select_related("session")
-        self._checkouts = {row.pk: row for row in rows}
+        of_account = Checkout.objects.filter(
+            pk__in=wanted, merchant=connection.merchant_id, connection__account_id=connection.account_id
+        )
+        rows = list(of_account.select_related("session"))
+        self._checkouts = {row.pk: row for row in rows if row.connection_id == connection.pk}
+        self._earlier = {row.pk for row in rows} - set(self._checkouts)
         ours = Evidence.objects.filter(merchant=connection.merchant_id, source=Evidence.Source.PSP_EVENT)
         self.evidence = {row.reference: row for row in ours.filter(reference__in=named)}
         sessions = {row.session_id for row in self._checkouts.values()}
-        self.converted = set(Conversion.objects.filter(session__in=sessions).values_list("session_id", flat=True))
+        # By a payment: a sale that the merchant reported still wants the payment's own proof.
+        paid = ours.filter(conversion__session__in=sessions)
+        self.paid = set(paid.values_list("conversion__session_id", flat=True))
         self._told: dict[str, dict[str, Event]] = defaultdict(dict)
         self._refunds: dict[str, list[Event]] = defaultdict(list)
         for event in Event.objects.filter(merchant=connection.merchant_id, sale_reference__in=named):
@@ -38,6 +44,10 @@ class Records:
         pointed = (metadata or {}).get("aap_checkout_id") or attempt_id
         noted = (self._objects[psp_id] for psp_id in psp_ids if psp_id in self._objects)
         return self._checkouts.get(next(noted, pointed))
+
+    def is_earlier(self, pointer: str) -> bool:
+        """Whether it points to a checkout through a connection that the merchant had to this account before."""
+        return pointer in self._earlier
 
     def told(self, reference: str) -> Mapping[str, Event]:
         """What was told of a refund or dispute, by kind."""

@@ -1,8 +1,10 @@
 """Which time a run reads, and from where a run that was cut short goes on."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from django.db.models import Min
 from django.utils import timezone
 
 from checkout.models import ReadingPosition
@@ -23,29 +25,61 @@ class Window(NamedTuple):
     until: datetime
 
 
-def resume(connection: Connection, name: str, window: Window | None) -> tuple[ReadingPosition, Window]:
-    """The position in a list, and the window to read: the one asked for, else what came since the last run.
+class Reading:
+    """One list in one window: from which page to go on, and whether it was read whole.
 
-    A run that was cut short in the same window goes on from its page; without a window asked for, in its own.
+    Another run may have taken the connection to another window meanwhile. Its position is left alone then: a cursor of
+    one window would have the next run in another jump over what nobody read.
+    """
+
+    def __init__(self, position: ReadingPosition, window: Window) -> None:
+        self.window = window
+        self.cursor = position.cursor
+        self._position = ReadingPosition.objects.filter(pk=position.pk, since=window.since, until=window.until)
+
+    def turn(self, cursor: str) -> None:
+        """Note the page to go on with."""
+        self.cursor = cursor
+        self._position.update(cursor=cursor)
+
+    def end(self) -> None:
+        """Note that all was read. Only a window that joins what was read before moves the mark."""
+        done: dict[str, datetime | str | None] = {"since": None, "until": None, "cursor": ""}
+        position = self._position.first()
+        if position is not None:
+            until = min(self.window.until, timezone.now())  # nobody has read the future
+            read_until = position.read_until
+            if self.window.since <= _since(read_until, until):
+                done["read_until"] = max(read_until or until, until)
+            self._position.update(**done)
+
+
+def readings(connection: Connection, name: str, asked: Window | None) -> Iterator[Reading]:
+    """A list in the window asked for, or else in what came since the last run.
+
+    A run that was cut short in the same window goes on from its page. Without a window asked for, what it left is read
+    to its end first.
     """
     position, _ = ReadingPosition.objects.get_or_create(connection=connection, objects_read=name)
     left = Window(position.since, position.until) if position.since and position.until else None
-    wanted = window or left or _next(position)
-    if left != wanted:
-        position.since, position.until, position.cursor = wanted.since, wanted.until, ""
-        position.save()
-    return position, wanted
+    if asked is None and left is not None:
+        yield Reading(position, left)
+        position.refresh_from_db()
+    if asked is None or asked != left:
+        until = timezone.now() - SETTLED_AFTER
+        asked = asked or Window(_since(position.read_until, until), until)
+        position.since, position.until, position.cursor = asked.since, asked.until, ""
+        position.save(update_fields=["since", "until", "cursor"])
+    yield Reading(position, asked)
 
 
-def advance(position: ReadingPosition, window: Window) -> None:
-    """Note that a window was read whole. Only one that joins what was read before moves the mark."""
-    if position.read_until is None or window.since <= position.read_until:
-        position.read_until = max(position.read_until or window.until, window.until)
-    position.since = position.until = None
-    position.cursor = ""
-    position.save()
+def far_back(connection: Connection, now: datetime, sweep: timedelta) -> Window:
+    """The last `sweep`, or more if nothing was read for longer."""
+    read_until = ReadingPosition.objects.filter(connection=connection).aggregate(least=Min("read_until"))["least"]
+    until = now - SETTLED_AFTER
+    return Window(min(now - sweep, _since(read_until, until)), until)
 
 
-def _next(position: ReadingPosition) -> Window:
-    until = timezone.now() - SETTLED_AFTER
-    return Window((position.read_until or until) - OVERLAP if position.read_until else until - SWEEP, until)
+def _since(read_until: datetime | None, until: datetime) -> datetime:
+    """Where a window up to `until` must begin, for nothing to be left out."""
+    return until - SWEEP if read_until is None else read_until - OVERLAP

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
@@ -64,11 +65,14 @@ class MerchantAdmin(RakoAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        live = Connection.objects.filter(merchant=OuterRef("pk"), status="active").values("kind")[:1]
+        standing = Connection.objects.filter(merchant=OuterRef("pk")).exclude(status="disconnected")
+        live = standing.filter(status="active").values("kind")[:1]
         offers = Offer.objects.filter(merchant=OuterRef("pk"), status="active").order_by().values("merchant")
         counted = offers.annotate(count=Count("pk")).values("count")
         merchants = super().get_queryset(request)
-        return merchants.annotate(live_psp=Subquery(live), offer_count=Subquery(counted))  # type: ignore[no-any-return]
+        return merchants.annotate(  # type: ignore[no-any-return]
+            live_psp=Subquery(live), connection_id=Subquery(standing.values("pk")[:1]), offer_count=Subquery(counted)
+        )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Merchant | None = None) -> tuple[str, ...]:
         return self.readonly_fields if obj is None else (*self.readonly_fields, "status")
@@ -98,10 +102,16 @@ class MerchantAdmin(RakoAdmin):
         """What the merchant is connected to, or the way to connect it."""
         if merchant._state.adding:
             return "Connect one after saving."
-        if merchant.live_psp:
-            return str(merchant.live_psp)
+        if merchant.connection_id:
+            address = reverse("admin:merchants_connection_change", args=[merchant.connection_id])
+            said = merchant.live_psp or "Not working: nothing can be sold"
+            return format_html('{} <a href="{}">See the connection</a>', said, address)
         address = reverse("admin:merchants_connection_add", query={"merchant": merchant.pk})
-        return format_html('Not connected: nothing can be sold. <a href="{}">Connect…</a>', address)
+        shown = format_html('Not connected: nothing can be sold. <a href="{}">Connect…</a>', address)
+        if settings.RAKO_STRIPE_CLIENT_ID:
+            connect = reverse("admin:merchants_connection_oauth", args=[merchant.pk])
+            shown += format_html(' <a href="{}">Connect with Stripe…</a>', connect)
+        return shown
 
     def has_status_permission(self, request: HttpRequest) -> bool:
         """Suspending, closing and reactivating."""

@@ -273,7 +273,7 @@ def test_only_active_offers_of_active_merchants_are_available(status, merchant_s
 @pytest.mark.parametrize(
     ("values", "constraint"),
     [
-        ({"account_id": "other"}, "connection_one_active_per_merchant"),
+        ({"account_id": "other"}, "connection_one_standing_per_merchant"),
         ({"status": "degraded"}, "connection_one_per_account"),
         ({"status": "odd", "account_id": "other"}, "connection_status_is_known"),
     ],
