@@ -6,7 +6,7 @@ RUNTIME := .venv/.runtime-ready
 DEVELOPMENT := .venv/.development-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-deep lint bench bench-ledger clean
+.PHONY: help demo serve test test-deep lint bench bench-ledger bench-payments clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ bench: $(DEVELOPMENT) ## Measure the real server against a ceiling in the same r
 
 bench-ledger: $(DEVELOPMENT) ## Measure appends, log, proofs and verification
 	@$(BIN)/python -m benchmarks.ledger
+
+bench-payments: $(DEVELOPMENT) ## Measure checkouts at a slow processor, webhooks and reconciliation
+	@$(BIN)/python -m benchmarks.payments
 
 clean: ## Remove the environment, the embedded database and all local data
 	rm -rf .venv .rako .counterparties

@@ -54,13 +54,15 @@ def prepare_conversions() -> None:
     Session.objects.bulk_create(sessions)
     Recommendation.objects.bulk_create(recommendations)
     Conversion.objects.bulk_create(
-        _conversion(number, recommendation, parties) for number, recommendation in enumerate(recommendations)
+        conversion_of(recommendation, parties, id=conversion_id(number), order_reference=f"benchmark-{number}")
+        for number, recommendation in enumerate(recommendations)
     )
 
 
-def _conversion(number: int, recommendation: Recommendation, parties: Parties) -> Conversion:
+def conversion_of(recommendation: Recommendation, parties: Parties, **named: str) -> Conversion:
+    """A sale's row, with an id and an order's reference of its own."""
     return Conversion(
-        id=conversion_id(number),
+        **named,
         attribution_path="aap_flow",
         verification_level="orchestrated",
         session=recommendation.session,
@@ -70,7 +72,6 @@ def _conversion(number: int, recommendation: Recommendation, parties: Parties) -
         merchant_id=parties.merchant_id,
         offer_id=parties.offer_id,
         code_sha256="0" * 64,
-        order_reference=f"benchmark-{number}",
         transaction_value_minor=2500,
         currency="GBP",
         commission_type="cpa",

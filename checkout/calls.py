@@ -17,7 +17,7 @@ from merchants.models import Connection
 
 # Fewer than the threads of a web process: the rest answers whatever needs no PSP.
 CALLS_AT_ONCE = 24
-_PATIENCE_SECONDS = 5
+_PATIENCE_SECONDS = 2  # with the longest call of a connector less than the 25 seconds of the protocol
 
 _slots = threading.BoundedSemaphore(CALLS_AT_ONCE)
 

@@ -124,7 +124,8 @@ class PaymentSnapshot:
 
     `psp_id` is the object that our call made, `payment_ref` the canonical payment ("" before there is one), `psp_ids`
     both and whatever else belongs to them. `money` is what was or is to be paid, `status` the PSP's own word.
-    `attempt_id` is ours, as it stands in the object, "" in one that we did not make.
+    `attempt_id` is ours, as it stands in the object, "" in one that we did not make. `refunded_minor` is None where the
+    PSP does not say, as some do not in lists.
     """
 
     psp_id: str
@@ -136,7 +137,7 @@ class PaymentSnapshot:
     is_live: bool
     attempt_id: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
-    refunded_minor: int = 0
+    refunded_minor: int | None = None
     status: str = ""
     url: str = ""
     expires_at: datetime | None = None
@@ -188,7 +189,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """A part of a list, and where the next one begins: "" at the end."""
+    """A part of a list, which may be empty, and where the next one begins: "" at the end."""
 
     items: Sequence[T]
     cursor: str = ""
@@ -263,7 +264,7 @@ class PaymentConnector(Protocol):
 
     def expire_checkout(self, psp_id: str) -> PaymentState:
         """Close an open page so that it can no longer be paid. Returns the state it is in now: EXPIRED, or
-        PENDING/SUCCEEDED when the buyer was faster."""
+        PENDING/SUCCEEDED when the buyer was faster. Raises PspBusy for one that cannot be closed yet."""
 
     def charge_stored_method(self, request: StoredCharge) -> ChargeResult:
         """Charge without the buyer; the same attempt again gives the same charge, never a second one."""

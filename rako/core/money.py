@@ -19,6 +19,8 @@ class Money:
     currency: str
 
     def __str__(self) -> str:
+        if self.currency not in EXPONENTS:  # PSPs tell of payments in others, too
+            return f"{self.amount_minor} minor units {self.currency}"
         return f"{major_text(self.amount_minor, self.currency)} {self.currency}"
 
 

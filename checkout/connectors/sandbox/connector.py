@@ -70,13 +70,16 @@ class SandboxConnector:
         return CheckoutLink(psp_id=page.pk, url=page.url, expires_at=page.expires_at)
 
     def expire_checkout(self, psp_id: str) -> PaymentState:
-        """Close an open page, or a charge that waits for its step-up; the state it is in now. Raises PspRejected."""
+        """Close an open page, or a charge that waits for its step-up. Returns EXPIRED, also for one that had failed, or
+        PENDING/SUCCEEDED when the buyer was faster. Raises PspRejected for one that is not there."""
         account = self._account()
         if ids.has_shape(ids.PAGE, psp_id) and PaymentPage.objects.filter(pk=psp_id, account=account).exists():
-            return snapshots.page_state(pages.expire_page(psp_id))
-        if ids.has_shape(ids.PAYMENT, psp_id) and Payment.objects.filter(pk=psp_id, account=account).exists():
-            return snapshots.payment_state(payments.cancel_charge(psp_id))
-        raise intake.refusal("no such page or payment")
+            state = snapshots.page_state(pages.expire_page(psp_id))
+        elif ids.has_shape(ids.PAYMENT, psp_id) and Payment.objects.filter(pk=psp_id, account=account).exists():
+            state = snapshots.payment_state(payments.cancel_charge(psp_id))
+        else:
+            raise intake.refusal("no such page or payment")
+        return PaymentState.EXPIRED if state == PaymentState.FAILED else state
 
     def charge_stored_method(self, request: StoredCharge) -> ChargeResult:
         """Charge without the buyer; the same attempt again gives the same charge as it stands now.

@@ -11,8 +11,8 @@ from granian.log import LogLevels
 
 from rako.checks import refuse_unsafe_start
 
-# Enough to wait for a processor's answers side by side, few enough not to fight for the interpreter.
-THREADS = 4
+# More than the calls to payment processors that are made at once (`checkout.calls`): those wait, and the others serve.
+THREADS = 32
 _KILL_TIMEOUT_SECONDS = 10
 
 

@@ -121,7 +121,7 @@ def test_a_faster_buyer_keeps_the_payment(
 def test_a_charge_that_waits_for_the_buyer_can_be_given_up(connector: SandboxConnector) -> None:
     charge = connector.charge_stored_method(factories.stored_charge(payment_method="pm_card_authentication_required"))
 
-    assert connector.expire_checkout(charge.psp_id) == PaymentState.FAILED
+    assert connector.expire_checkout(charge.psp_id) == PaymentState.EXPIRED
 
 
 @pytest.mark.parametrize(

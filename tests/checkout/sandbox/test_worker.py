@@ -5,7 +5,7 @@ from procrastinate.contrib.django import app
 from procrastinate.periodic import PeriodicRegistry
 from pytest_django import Settings
 
-from checkout.connectors.sandbox import events, pages
+from checkout.connectors.sandbox import events, pages, refunds
 from checkout.connectors.sandbox.models import Account, PaymentPage
 from rako.core.jobs import worker_app
 from tests.checkout.sandbox import factories
@@ -50,6 +50,19 @@ def test_a_delayed_payment_settles(
 
     page.refresh_from_db()
     assert page.payment_status == "paid"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_refund_that_takes_its_time_arrives_and_is_delivered(
+    transactional_db: None, account: Account, receiver: Receiver, settings: Settings
+) -> None:
+    settings.RAKO_SANDBOX_DELAY_SECONDS = 0
+    refunds.refund(factories.paid(account), 600, is_pending=True)
+
+    run_due_jobs()
+
+    told = {events.REFUND_CREATED, events.REFUND_UPDATED, events.CHARGE_REFUNDED}
+    assert told <= set(receiver.types)
 
 
 @pytest.mark.django_db(transaction=True)
