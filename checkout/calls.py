@@ -1,7 +1,8 @@
-"""Calls to PSPs: bounded in number, and made without holding a database connection.
+"""The bulkhead between checkouts and everything else: whatever payment processors do, searches are answered.
 
-A PSP that answers slowly would otherwise take one by one all threads and all connections of a process: searches would
-stand still because somebody's payment processor does.
+Calls to PSPs are bounded in number and made without holding a database connection; a PSP that answers slowly would
+otherwise take all threads and connections one by one. And few checkouts at a time are worked on in a process: many that
+wait for the interpreter would make everybody wait for it.
 """
 
 import contextlib
@@ -18,8 +19,55 @@ from merchants.models import Connection
 # Fewer than the threads of a web process: the rest answers whatever needs no PSP.
 CALLS_AT_ONCE = 24
 _PATIENCE_SECONDS = 2  # with the longest call of a connector less than the 25 seconds of the protocol
+_AT_WORK = 2
+
+
+class _Desk:
+    """Room for a few at a time. Whoever comes back from a call goes first: others' buyers already wait for them."""
+
+    def __init__(self, places: int) -> None:
+        lock = threading.Lock()
+        self._new, self._back = threading.Condition(lock), threading.Condition(lock)
+        self._free, self._returning = places, 0
+
+    def come(self) -> None:
+        with self._new:
+            while not self._free or self._returning:
+                self._new.wait()
+            self._free -= 1
+
+    def come_back(self) -> None:
+        with self._back:
+            self._returning += 1
+            while not self._free:
+                self._back.wait()
+            self._returning -= 1
+            self._free -= 1
+            if self._free and not self._returning:
+                self._new.notify()
+
+    def leave(self) -> None:
+        with self._new:
+            self._free += 1
+            (self._back if self._returning else self._new).notify()
+
 
 _slots = threading.BoundedSemaphore(CALLS_AT_ONCE)
+_desk = _Desk(_AT_WORK)
+_local = threading.local()
+
+
+@contextlib.contextmanager
+def at_work() -> Iterator[None]:
+    """Wait for one's turn to work on a checkout; calls to PSPs are made out of turn."""
+    _let_go()  # whoever is at work needs one
+    _desk.come()
+    _local.is_at_work = True
+    try:
+        yield
+    finally:
+        _local.is_at_work = False
+        _desk.leave()
 
 
 @contextlib.contextmanager
@@ -29,13 +77,26 @@ def calling(connection: Connection) -> Iterator[PaymentConnector]:
     Raises ConnectionRevoked for an unknown kind, PspUnavailable if too many calls are under way already.
     """
     connector = connector_for(connection)
-    if not _slots.acquire(timeout=_PATIENCE_SECONDS):
-        raise PspUnavailable(code="too_many_calls", retry_after=_PATIENCE_SECONDS)
+    with _out_of_turn():
+        if not _slots.acquire(timeout=_PATIENCE_SECONDS):
+            raise PspUnavailable(code="too_many_calls", retry_after=_PATIENCE_SECONDS)
+        try:
+            _let_go()
+            yield connector
+        finally:
+            _slots.release()
+
+
+@contextlib.contextmanager
+def _out_of_turn() -> Iterator[None]:
+    if not getattr(_local, "is_at_work", False):
+        yield
+        return
+    _desk.leave()
     try:
-        _let_go()
-        yield connector
+        yield
     finally:
-        _slots.release()
+        _desk.come_back()
 
 
 def _let_go() -> None:

@@ -87,7 +87,8 @@ def _tell_of(checkout: Checkout, receipt: WebhookReceipt, outcome: OutcomeEvent)
     """Refunds and disputes. They name no code of ours: whose they are, the objects at the PSP tell, which we noted."""
     if checkout.connection_id != receipt.connection_id:
         return Result("rejected", failed_check=AUTHENTIC, reason="The payment was not made through this connection")
-    if outcome.money is None or outcome.money.currency != checkout.currency:
+    money = outcome.money
+    if money is None or money.amount_minor <= 0 or money.currency != checkout.currency:
         return Result("rejected", failed_check=AMOUNT, reason="The event names no amount in the payment's currency")
     note_psp_objects(checkout, outcome.psp_ids, told_by=receipt.pk)
     if outcome.type in _WITHOUT_EFFECT:
@@ -98,7 +99,7 @@ def _tell_of(checkout: Checkout, receipt: WebhookReceipt, outcome: OutcomeEvent)
         sale_reference=outcome.payment_ref,
         reference=outcome.related_ref,
         occurred_at=outcome.occurred_at,
-        amount_minor=outcome.money.amount_minor if kind == Kind.REFUNDED else None,
+        amount_minor=money.amount_minor if kind == Kind.REFUNDED else None,
         reason=outcome.status,
         sha256=receipt.sha256,
         received_at=receipt.received_at,
@@ -123,18 +124,30 @@ def _find_checkout(receipt: WebhookReceipt, outcome: OutcomeEvent) -> Checkout |
 
     Locked, so that events of one payment are processed one after the other.
     """
-    noted = PspObject.objects.filter(connection=receipt.connection_id, psp_id__in=list(outcome.psp_ids))
-    # On its own: as a part of the query below it would have all tables of that joined for every checkout there is.
-    by_object = noted.values_list("checkout_id", flat=True).first()
+    found = _noted(receipt, outcome) or _pointed_to(outcome)
+    # Between the two looks the answer to our call may have noted it.
+    return found or _noted(receipt, outcome)
+
+
+_SALE = Checkout.objects.select_for_update(of=("self",)).select_related(
+    "session", "recommendation__agent", "recommendation__session", "recommendation__offer__merchant"
+)
+
+
+def _noted(receipt: WebhookReceipt, outcome: OutcomeEvent) -> Checkout | None:
+    objects = PspObject.objects.filter(connection=receipt.connection_id, psp_id__in=list(outcome.psp_ids))
+    # On its own: as a part of the other query it would have all tables of that joined for every checkout there is.
+    checkout_id = objects.values_list("checkout_id", flat=True).first()
+    return None if checkout_id is None else _SALE.get(pk=checkout_id)
+
+
+def _pointed_to(outcome: OutcomeEvent) -> Checkout | None:
     pointer = outcome.metadata.get("aap_checkout_id", "")
-    rows = Checkout.objects.select_for_update(of=("self",)).select_related(
-        "session", "recommendation__agent", "recommendation__session", "recommendation__offer__merchant"
-    )
-    if by_object is not None:
-        return rows.get(pk=by_object)
+    if not is_id(pointer):
+        return None
     # A payment that merely copies the metadata of a known page is not that page's.
-    unnoted = rows.filter(pk=pointer, state__in=[State.CREATING, State.UNKNOWN]) if is_id(pointer) else rows.none()
-    return unnoted.filter(psp_objects=None).first()
+    unfinished = _SALE.filter(pk=pointer, state__in=[State.CREATING, State.UNKNOWN], psp_objects=None)
+    return unfinished.first()
 
 
 def _move(checkout: Checkout, receipt: WebhookReceipt, outcome: OutcomeEvent) -> None:

@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from checkout import inbox, wire
+from checkout.calls import at_work
 from checkout.models import Checkout
 from checkout.outcomes import Result
 from checkout.purchase import purchase
@@ -18,6 +19,7 @@ from rako.core.api_views import AgentView, KeyedRequest, PublicView
 from rako.core.errors import NotFound, error_reply, only
 from rako.core.ids import is_id
 from rako.core.receipts import receipt_for
+from sessions_app.models import Agent
 
 
 class CheckoutView(AgentView):
@@ -31,7 +33,10 @@ class CheckoutView(AgentView):
     )
     def post(self, request: KeyedRequest) -> Response:
         asked = wire.CheckoutBody.read(request)
-        agent = request.user.agent
+        with at_work():
+            return self._hand_over(request.user.agent, asked)
+
+    def _hand_over(self, agent: Agent, asked: dict[str, Any]) -> Response:
         chosen = {"session_id": asked["session_id"], "recommendation_id": asked["recommendation_id"]}
         if asked.get("payment_method"):
             return _reply(purchase(agent, **chosen, **_payment(asked)))
@@ -49,7 +54,9 @@ class PurchaseView(AgentView):
     )
     def post(self, request: KeyedRequest) -> Response:
         asked = wire.PurchaseBody.read(request)
-        return _reply(purchase(request.user.agent, recommendation_id=asked["recommendation_id"], **_payment(asked)))
+        agent, recommendation_id = request.user.agent, asked["recommendation_id"]
+        with at_work():
+            return _reply(purchase(agent, recommendation_id=recommendation_id, **_payment(asked)))
 
 
 def _payment(asked: dict[str, Any]) -> dict[str, Any]:
