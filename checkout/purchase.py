@@ -143,5 +143,6 @@ def record_charge(checkout: Checkout, result: ChargeResult) -> Checkout:
     if not won:
         checkout.refresh_from_db(fields=["state", *found])
     if result.status == ChargeStatus.DECLINED:
-        raise PaymentDeclined()
+        # Only what may be told: see DECLINE_REASONS.
+        raise PaymentDeclined(code=None if result.decline_reason in ("", "generic") else result.decline_reason)
     return checkout
