@@ -59,7 +59,7 @@ urlpatterns = [
     path("v1/connections/<str:connection_id>", ConnectionView.as_view()),
     path("v1/connections/<str:connection_id>/webhook-secret", WebhookSecretView.as_view()),
     path("v1/connections/<str:connection_id>/disconnect", DisconnectView.as_view()),
-    path("v1/webhooks/<str:kind>", PlatformWebhookView.as_view()),
+    path("v1/webhooks/stripe", PlatformWebhookView.as_view()),
     path("v1/webhooks/<str:kind>/<str:connection_id>", WebhookView.as_view()),
     path("r/<str:recommendation_id>", follow_link),
     path("checkout/<str:transaction_id>/done", returned, {"outcome": "done"}),

@@ -43,24 +43,24 @@ SANDBOX = Kind(SandboxConnector, "sandbox: a simulation, no real money")
 STRIPE = Kind(
     stripe.StripeConnector,
     "Stripe",
-    credentials=(Ask("api_key", "API key", "Stripe: a restricted key of the merchant's, rk_test_… or rk_live_…"),),
-    account=Ask("account_id", "Account", "Stripe: acct_…, may be left out if the key may tell it", is_secret=False),
-    webhook_secret=Ask("webhook_secret", "Webhook secret", "Stripe: whsec_…", ("whsec_", "whsec_")),
+    credentials=(Ask("api_key", "API key", "Stripe: a restricted key of the merchant's (rk_…)."),),
+    account=Ask("account_id", "Account", "Stripe: may be left empty; else it must be the key's.", is_secret=False),
+    webhook_secret=Ask("webhook_secret", "Webhook secret", "Stripe: of the endpoint, whsec_….", ("whsec_", "whsec_")),
     account_of=stripe.account_of,
 )
 HYPERSWITCH = Kind(
     HyperswitchConnector,
     "Hyperswitch",
     credentials=(
-        Ask("api_key", "API key", "Hyperswitch: snd_… or prod_…", ("snd_", "prod_")),
-        Ask("profile_id", "Profile", "Hyperswitch alone: pro_…", ("pro_", "pro_"), is_secret=False),
+        Ask("api_key", "API key", "Hyperswitch: the merchant's key (snd_… or prod_…).", ("snd_", "prod_")),
+        Ask("profile_id", "Profile", "Hyperswitch alone: the profile (pro_…).", ("pro_", "pro_"), is_secret=False),
     ),
-    account=Ask("account_id", "Account", "Hyperswitch: the merchant id", is_secret=False),
+    account=Ask("account_id", "Account", "Hyperswitch: the merchant id.", is_secret=False),
     tells_account=False,
     webhook_secret=Ask(
         "webhook_secret",
         "Webhook secret",
-        "Hyperswitch: the profile's payment_response_hash_key, 16 characters or more",
+        "Hyperswitch: the profile's payment_response_hash_key.",
     ),
 )
 _REAL: Mapping[str, Kind] = {"stripe": STRIPE, "hyperswitch": HYPERSWITCH}

@@ -48,6 +48,7 @@ ODD_IDS = (
     "A" * 10_000,
 )
 NOT_TEXT = (0, -1, 1.5, True, False, [], ["x"], {}, {"id": "x"})
+NOT_FLAG = (0, 1, "true", "", [], {})
 NOT_NUMBER = ("10", "", True, False, [], [10], {}, {"amount": 10})
 
 
@@ -62,7 +63,8 @@ class Field:
 
     def wrong_values(self) -> Iterator[Any]:
         """JSON values that this field refuses with 400."""
-        yield from {"number": NOT_NUMBER, "object": ("x", 0, True, [], [{}])}.get(self.kind, NOT_TEXT)
+        by_kind = {"number": NOT_NUMBER, "object": ("x", 0, True, [], [{}]), "flag": NOT_FLAG}
+        yield from by_kind.get(self.kind, NOT_TEXT)
         yield from _WRONG.get(self.kind, ())
         if self.longest:
             yield from ("x" * (self.longest + 1), "x" * 10_000)
@@ -97,7 +99,7 @@ _MANDATE = {
 @dataclass(frozen=True)
 class Endpoint:
     """One method of one route. `party` says whose key it takes; `body` and `query` name what it reads, and `needs` is
-    the part of the query that it cannot do without."""
+    the part of the query that it cannot do without; `asks_psp` that the sandbox PSP is not enough for it."""
 
     method: str
     route: str
@@ -105,6 +107,7 @@ class Endpoint:
     body: dict[str, Field] = field(default_factory=dict)
     query: dict[str, str] = field(default_factory=dict)
     needs: str = ""
+    asks_psp: bool = False
 
     def __str__(self) -> str:
         return f"{self.method} /" + PARAMETER.sub(r"{\1}", self.route)
@@ -156,11 +159,32 @@ ENDPOINTS = (
     Endpoint("POST", "v1/codes/issue", "both", {"offerId": _ID}),
     Endpoint("POST", "v1/codes/verify", "nobody", {"code": Field("text", required=True)}),
     Endpoint("GET", "v1/codes/public-key", "nobody"),
+    Endpoint("GET", "v1/connections", "merchant", query={"limit": "limit"}),
+    Endpoint(
+        "POST", "v1/connections", "merchant",
+        {
+            "kind": Field("text", required=True, longest=20),
+            "credentials": Field("object"),
+            "accountId": Field("text", longest=64),
+            "webhookSecret": Field("text", longest=300),
+        },
+        asks_psp=True,
+    ),
+    Endpoint("GET", "v1/connections/<str:connection_id>", "merchant"),
+    Endpoint(
+        "POST", "v1/connections/<str:connection_id>/webhook-secret", "merchant",
+        {"webhookSecret": Field("text", required=True, longest=300), "dropOld": Field("flag")},
+        asks_psp=True,
+    ),
+    Endpoint("POST", "v1/connections/<str:connection_id>/disconnect", "merchant"),
+    Endpoint("POST", "v1/webhooks/stripe", "psp"),
     Endpoint("POST", "v1/webhooks/<str:kind>/<str:connection_id>", "psp"),
 )  # fmt: skip
 
 ROUTES = tuple(dict.fromkeys(endpoint.route for endpoint in ENDPOINTS))
 JSON_ENDPOINTS = tuple(endpoint for endpoint in ENDPOINTS if endpoint.body)
+# With a body that is right they would do it; the others ask a processor that is not there.
+ACCEPTING_ENDPOINTS = tuple(endpoint for endpoint in JSON_ENDPOINTS if not endpoint.asks_psp)
 KEYED_ENDPOINTS = tuple(endpoint for endpoint in ENDPOINTS if endpoint.party in {"agent", "merchant", "both"})
 
 
@@ -234,6 +258,11 @@ class World:
             "occurredAt": timezone.now().isoformat(),
             "serviceDate": (timezone.now() + timedelta(days=30)).date().isoformat(),
             "code": self.recommendation.aap_code,
+            "kind": "stripe",
+            "credentials": {"apiKey": "rk_test_of_nobody"},
+            "accountId": "acct_1",
+            "webhookSecret": "whsec_0123456789abcdef",
+            "dropOld": False,
         }
         return {name: values[name] for name in endpoint.body if "." not in name}
 
