@@ -8,6 +8,10 @@ from django.test import Client
 
 from merchants import codes, keyring
 from rako.core.append_only import GUARDED_TABLES
+from tests.counterparties.fixtures import shop, stripe_faults, stripe_psp
+
+# Here and nowhere else: each place that imports them would start a replica of its own.
+__all__ = ["shop", "stripe_faults", "stripe_psp"]
 
 
 @pytest.fixture(scope="session")

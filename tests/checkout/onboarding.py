@@ -8,11 +8,10 @@ from django.db import connection
 
 from checkout.connections import connect
 from merchants.models import Connection, Merchant
-from tests.counterparties.fixtures import Shop, shop, stripe_psp
+from tests.counterparties.fixtures import Shop
 from tests.counterparties.hyperswitch import HyperswitchCounterparty
 
-__all__ = ["at_stripe", "hyperswitch", "platform", "shop", "stripe_psp"]
-
+__all__ = ["at_stripe", "hyperswitch", "platform"]
 SECRET = "whsec_of_the_shops_own_endpoint"
 NEWER, NEWEST = "whsec_that_was_rolled_in_first", "whsec_that_was_rolled_in_last"
 PLATFORM_SECRET = "whsec_of_the_platforms_endpoint"

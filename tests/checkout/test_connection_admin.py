@@ -7,10 +7,9 @@ from django.urls import reverse
 from merchants.models import Connection
 from tests import staff
 from tests.checkout.onboarding import NEWER, SECRET, at_stripe, connect_shop, connected, hyperswitch, key_of, platform
-from tests.counterparties.fixtures import shop, stripe_psp
 from tests.factories import MerchantFactory
 
-__all__ = ["at_stripe", "hyperswitch", "platform", "shop", "stripe_psp"]
+__all__ = ["at_stripe", "hyperswitch", "platform"]
 
 
 @pytest.fixture

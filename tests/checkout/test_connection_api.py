@@ -4,11 +4,10 @@ import pytest
 
 from merchants.models import Connection
 from tests.checkout.onboarding import NEWER, SECRET, at_stripe, hyperswitch, key_of
-from tests.counterparties.fixtures import shop, stripe_psp
 from tests.factories import MerchantFactory
 from tests.journeys.endpoints import UNKNOWN_ID, faults
 
-__all__ = ["at_stripe", "hyperswitch", "shop", "stripe_psp"]
+__all__ = ["at_stripe", "hyperswitch"]
 
 
 @pytest.fixture

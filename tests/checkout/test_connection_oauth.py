@@ -12,12 +12,10 @@ from django.utils import timezone
 from merchants.models import Connection, OAuthState
 from tests import staff
 from tests.checkout.onboarding import at_stripe, connect_shop, connected, platform
-from tests.counterparties.fixtures import shop, stripe_psp
 from tests.factories import MerchantFactory
 from tests.threads import race
 
-__all__ = ["at_stripe", "platform", "shop", "stripe_psp"]
-
+__all__ = ["at_stripe", "platform"]
 RETURN = "/admin/merchants/connection/stripe/return/"
 
 

@@ -18,11 +18,9 @@ from tests.checkout.onboarding import (
     key_of,
     platform,
 )
-from tests.counterparties.fixtures import shop, stripe_psp
 from tests.factories import MerchantFactory
 
-__all__ = ["at_stripe", "hyperswitch", "platform", "shop", "stripe_psp"]
-
+__all__ = ["at_stripe", "hyperswitch", "platform"]
 APPS = ("merchants", "checkout", "admin", "procrastinate")
 
 

@@ -8,10 +8,9 @@ from checkout.start import start_checkout
 from merchants.models import Connection
 from rako.core.errors import RakoError
 from tests.checkout.onboarding import NEWER, SECRET, at_stripe, connect_shop, connected, key_of, platform
-from tests.counterparties.fixtures import shop, stripe_psp
 from tests.factories import MerchantFactory, OfferFactory, RecommendationFactory
 
-__all__ = ["at_stripe", "platform", "shop", "stripe_psp"]
+__all__ = ["at_stripe", "platform"]
 
 
 @pytest.fixture

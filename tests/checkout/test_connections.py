@@ -15,11 +15,10 @@ from merchants.models import Connection
 from rako.core.errors import RakoError
 from tests.checkout import onboarding
 from tests.checkout.onboarding import NEWER, NEWEST, SECRET, at_stripe, connect_shop, hyperswitch, key_of
-from tests.counterparties.fixtures import shop, stripe_psp
 from tests.factories import MerchantFactory, OfferFactory, RecommendationFactory
 from tests.threads import race
 
-__all__ = ["at_stripe", "hyperswitch", "shop", "stripe_psp"]
+__all__ = ["at_stripe", "hyperswitch"]
 
 
 @pytest.fixture

@@ -21,11 +21,10 @@ from rako.core.ids import new_id
 from rako.core.money import Money
 from tests.checkout.contract import psp as contract
 from tests.checkout.contract import stories
-from tests.checkout.contract.fixtures import connector, psp, shop, stripe_psp
+from tests.checkout.contract.fixtures import connector, psp
 from tests.checkout.contract.psp import PRICE, Psp
 
-__all__ = ["connector", "psp", "shop", "stripe_psp"]
-
+__all__ = ["connector", "psp"]
 ENDED = (PaymentState.EXPIRED, PaymentState.FAILED)
 
 

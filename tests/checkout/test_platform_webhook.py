@@ -12,13 +12,11 @@ from ledger.models import Conversion
 from merchants.models import Connection
 from tests.checkout.onboarding import NEWER, PLATFORM_SECRET, at_stripe, connect_shop, connected, platform
 from tests.checkout.psp import checkout_of
-from tests.counterparties.fixtures import shop, stripe_psp
 from tests.counterparties.stripe_webhooks import sign
 from tests.factories import MerchantFactory, OfferFactory, RecommendationFactory
 from tests.journeys.endpoints import faults
 
-__all__ = ["at_stripe", "platform", "shop", "stripe_psp"]
-
+__all__ = ["at_stripe", "platform"]
 HOSTILE = [
     b"",
     b"null",

@@ -12,7 +12,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from checkout.models import Authorization
+from checkout.connectors.sandbox import disputes, refunds
+from checkout.connectors.sandbox.models import Payment
+from checkout.models import Authorization, Checkout, Finding
 from ledger.lifecycle import Told, tell
 from ledger.models import Event, Verification
 from ledger.publishing import Publisher
@@ -53,6 +55,10 @@ def sale(client: Client) -> None:
     for event in psp.pay(checkout):
         psp.deliver(checkout.connection, event)
     conversion = checkout.session.conversions.get()
+    paid = Payment.objects.get(pk=Checkout.objects.get(pk=checkout.pk).confirmation)
+    refunds.refund(paid, 100)
+    disputes.open_dispute(paid, 200)
+    Finding.objects.create(connection=checkout.connection, merchant=merchant, kind="stale_pending", is_money=False)
     tell(
         merchant.pk,
         Told(Event.Kind.VALIDATED, conversion.order_reference, conversion.pk, conversion.validation_ends_at),

@@ -10,9 +10,8 @@ from tests.checkout.contract.hyperswitch import HyperswitchPsp
 from tests.checkout.contract.psp import Psp
 from tests.checkout.contract.sandbox import SandboxPsp
 from tests.checkout.contract.stripe import StripePsp
-from tests.counterparties.fixtures import shop, stripe_psp
 
-__all__ = ["connector", "psp", "shop", "stripe_psp"]
+__all__ = ["connector", "psp"]
 
 
 @pytest.fixture(params=["sandbox", "stripe", "hyperswitch"])

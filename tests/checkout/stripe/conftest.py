@@ -11,10 +11,8 @@ from pytest_django import Settings
 from checkout.connectors.base import ConnectionSecrets
 from checkout.connectors.stripe import client
 from checkout.connectors.stripe.connector import StripeConnector
-from tests.counterparties.fixtures import Shop, shop, stripe_faults, stripe_psp
+from tests.counterparties.fixtures import Shop
 from tests.counterparties.recording import Call, RecordingClient
-
-__all__ = ["shop", "stripe_faults", "stripe_psp"]
 
 SECRET = "whsec_of_the_shop"
 PLATFORM_SECRET = "whsec_of_the_platform"
