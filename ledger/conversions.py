@@ -7,6 +7,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from ledger import commission
@@ -66,17 +67,17 @@ def _record(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
     hold_references(merchant_id, evidence.reference, evidence.order_reference)
     # One at a time for a session: whoever waits here sees all that the one before wrote. (NO KEY: rows that only
     # refer to the session are not held up.)
-    Session.objects.select_for_update(no_key=True).get(pk=recommendation.session_id)
+    Session.objects.select_for_update(no_key=True).values_list("pk").get(pk=recommendation.session_id)
     known = _known(recommendation, evidence)
     if known is not None:
         if known.conversion.session_id != recommendation.session_id:
             raise OrderAttributed()
         return Recorded(known.conversion, entry_of(known))
-    existing = Conversion.objects.filter(session=recommendation.session_id).first()
-    if (
-        existing is None
-        and Conversion.objects.filter(merchant=merchant_id, order_reference=evidence.order_reference).exists()
-    ):
+    same_order = Q(merchant=merchant_id, order_reference=evidence.order_reference)
+    found = Conversion.objects.filter(Q(session=recommendation.session_id) | same_order)
+    others = {row.session_id: row for row in found}
+    existing = others.get(recommendation.session_id)
+    if existing is None and others:
         raise OrderAttributed()
     recorded = _attach(existing, recommendation, evidence) if existing else _make(recommendation, evidence)
     claim_waiting(recorded.conversion, [evidence.reference, evidence.order_reference])
