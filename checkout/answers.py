@@ -18,25 +18,26 @@ _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z
 
 
 def answer_of(outcome: OutcomeEvent) -> tuple[str, bytes]:
-    """An id for an outcome, the same whenever the PSP answers the same, and its bytes."""
+    """An id for an outcome, the same whenever the PSP answers the same, and its bytes.
+
+    When it happened is no part of the id: of a dispute's end the PSP does not say it, and each look has its own time.
+    """
     money = None if outcome.money is None else [outcome.money.amount_minor, outcome.money.currency]
-    body = orjson.dumps(
-        {
-            "type": outcome.type.value,
-            "account_id": outcome.account_id,
-            "is_live": outcome.is_live,
-            "occurred_at": outcome.occurred_at,
-            "payment_ref": outcome.payment_ref,
-            "psp_ids": list(outcome.psp_ids),
-            "money": money,
-            "metadata": dict(outcome.metadata),
-            "status": outcome.status,
-            "is_complete": outcome.is_complete,
-            "related_ref": outcome.related_ref,
-        },
-        option=_OPTIONS,
-    )
-    return f"{_PREFIX}{outcome.type}:{hashlib.sha256(body).hexdigest()[:32]}", body
+    told = {
+        "type": outcome.type.value,
+        "account_id": outcome.account_id,
+        "is_live": outcome.is_live,
+        "payment_ref": outcome.payment_ref,
+        "psp_ids": list(outcome.psp_ids),
+        "money": money,
+        "metadata": dict(outcome.metadata),
+        "status": outcome.status,
+        "is_complete": outcome.is_complete,
+        "related_ref": outcome.related_ref,
+    }
+    digest = hashlib.sha256(orjson.dumps(told, option=_OPTIONS)).hexdigest()
+    body = orjson.dumps(told | {"occurred_at": outcome.occurred_at}, option=_OPTIONS)
+    return f"{_PREFIX}{outcome.type}:{digest[:32]}", body
 
 
 def is_answer(receipt: WebhookReceipt) -> bool:

@@ -114,8 +114,6 @@ def tell(merchant_id: str, told: Told) -> Conversion | None:
     )
     if event.conversion is None and told.kind in DECISIONS:
         raise CannotMove("There is no such sale")
-    if told.kind == Kind.SETTLEMENT_STARTED and holds_money(merchant_id):
-        raise CannotMove("Reconciliation has open findings about this merchant's money")
     try:
         with transaction.atomic():
             event.save()
@@ -123,6 +121,8 @@ def tell(merchant_id: str, told: Told) -> Conversion | None:
         if violated(error) != "event_told_once":
             raise
         return Event.objects.get(merchant=merchant_id, kind=told.kind, reference=told.reference).conversion
+    if told.kind == Kind.SETTLEMENT_STARTED and holds_money(merchant_id):
+        raise CannotMove("Reconciliation has open findings about this merchant's money")
     if event.conversion is not None:
         _carry_out(event.conversion.pk, [event])
         event.conversion.refresh_from_db()

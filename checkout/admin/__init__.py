@@ -5,6 +5,14 @@ registry must not know checkout. A merchant's page leads to the forms here by th
 """
 
 from checkout.admin.connection import ConnectionAdmin
+from checkout.admin.findings import FindingAdmin
 from checkout.admin.records import AuthorizationAdmin, CheckoutAdmin, PspObjectAdmin, WebhookReceiptAdmin
 
-__all__ = ["AuthorizationAdmin", "CheckoutAdmin", "ConnectionAdmin", "PspObjectAdmin", "WebhookReceiptAdmin"]
+__all__ = [
+    "AuthorizationAdmin",
+    "CheckoutAdmin",
+    "ConnectionAdmin",
+    "FindingAdmin",
+    "PspObjectAdmin",
+    "WebhookReceiptAdmin",
+]

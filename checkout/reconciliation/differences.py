@@ -79,7 +79,7 @@ def _in_paid(
 ) -> Iterator[Difference]:
     reference, money = snapshot.payment_ref, snapshot.money
     if evidence is None and checkout.session_id in records.paid:
-        if money is None or snapshot.refunded_minor < money.amount_minor:
+        if money is None or (snapshot.refunded_minor or 0) < money.amount_minor:
             yield Difference(
                 Kind.DUPLICATE_PAYMENT, reference, "this checkout's sale was paid by another payment", checkout
             )
@@ -94,8 +94,8 @@ def _in_paid(
     elif money is not None and money != recorded:
         yield Difference(Kind.AMOUNT_MISMATCH, reference, f"{recorded} recorded, {money} there", checkout)
     refunded = records.refunded_minor(reference)
-    if refunded != snapshot.refunded_minor:
-        there, here = Money(snapshot.refunded_minor, recorded.currency), Money(refunded, recorded.currency)
+    if snapshot.refunded_minor not in (None, refunded):
+        there, here = Money(snapshot.refunded_minor or 0, recorded.currency), Money(refunded, recorded.currency)
         yield Difference(Kind.REFUND_TOTAL_MISMATCH, reference, f"{here} refunded here, {there} there", checkout)
     if snapshot.created_at > checkout.session.expires_at:
         yield Difference(Kind.LATE_PAYMENT, reference, f"paid at {snapshot.created_at:%FT%TZ} or later", checkout)

@@ -1,7 +1,7 @@
 """Findings: kept while a difference is seen, ended when it is gone, and what is done about them."""
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 from django.utils import timezone
 
@@ -47,33 +47,25 @@ def end_arrived(connection: Connection) -> None:
     """End the findings about events that have arrived after all: their list need not be read again for that."""
     arrived = WebhookReceipt.objects.filter(connection=connection).values("event_id")
     gaps = Finding.objects.filter(connection=connection, kind=Finding.Kind.WEBHOOK_GAP, state=State.OPEN)
-    gaps.filter(reference__in=arrived, first_seen_at__lt=timezone.now()).update(
-        state=State.RESOLVED, ended_at=timezone.now()
-    )
+    gaps.filter(reference__in=arrived).update(state=State.RESOLVED, ended_at=timezone.now())
 
 
-def carry_out(connection: Connection, differences: Sequence[Difference]) -> bool:
-    """Have the outcomes behind differences carried out, each once. Whether there were any.
+def carry_out(connection: Connection, difference: Difference) -> None:
+    """Have the outcome behind a difference carried out, once. Whether the difference is gone then, a look tells.
 
-    No ledger row is edited: the gate judges an outcome like a delivery's, and may refuse it. Whether a difference is
-    gone by it, only another look tells.
+    No ledger row is edited: the gate judges the outcome like a delivery's, and may refuse it.
     """
-    fixable = [difference for difference in differences if difference.fix is not None]
-    for difference in fixable:
-        assert difference.fix is not None, "chosen by it"
+    if difference.fix is not None:
         event_id, body = answer_of(difference.fix)
         take_in(connection, event_id, f"reconciliation.{difference.fix.type}", body)
-    return bool(fixable)
 
 
-def take_in(connection: Connection, event_id: str, event_type: str, body: bytes) -> bool:
-    """Have the inbox process what the PSP said. Whether it was carried out."""
+def take_in(connection: Connection, event_id: str, event_type: str, body: bytes) -> None:
+    """Have the inbox process what the PSP said."""
     try:
-        result = inbox.take_in(connection, event_id, event_type, body)
+        inbox.take_in(connection, event_id, event_type, body)
     except Exception:  # one that cannot be processed must not hold up the rest; the inbox keeps it and tries again
         log.exception("%s of connection %s could not be processed", event_id, connection.pk)
-        return False
-    return result.status not in {"rejected", "unmatched"}
 
 
 def accept(finding: Finding, reason: str) -> bool:

@@ -1,6 +1,7 @@
 """manage.py reconcile_payments"""
 
 import json
+import logging
 from argparse import ArgumentParser, ArgumentTypeError
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +15,8 @@ from checkout.reconciliation.windows import SETTLED_AFTER, Window
 from merchants.models import Connection
 from rako.core.progress import progress
 
+log = logging.getLogger("rako.reconciliation")
+
 
 class Command(BaseCommand):
     help = (
@@ -26,38 +29,48 @@ class Command(BaseCommand):
         which.add_argument("--connection", metavar="ID", help="one connection")
         which.add_argument("--all", action="store_true", help="every connection that is not disconnected")
         parser.add_argument("--since", type=_moment, help="2026-11-01 or 2026-11-01T12:00:00Z; else since the last run")
-        parser.add_argument("--until", type=_moment, help="else ten minutes ago")
+        parser.add_argument("--until", type=_moment, help="at most, and by default, ten minutes ago")
         parser.add_argument("--fix", action="store_true", help="replay missed outcomes through the gate; edits nothing")
         parser.add_argument("--json", action="store_true", help="a line for each finding, and one for the tally")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        connections = _connections(options["connection"])
+        wanted = _connections(options["connection"])
         window = _window(options["since"], options["until"])
-        tally = Tally()
-        for connection in connections:
-            run = Run(connection, window, is_fixing=options["fix"])
-            # How long the lists are, PSPs do not say.
-            for _ in progress(run, total=None, label=f"{connection}, pages"):
-                pass
-            tally.read += run.tally.read
-            tally.found += run.tally.found
-            tally.fixed += run.tally.fixed
-        left = Finding.objects.filter(connection__in=connections, state="open").order_by("pk")
+        tally, broken = Tally(), 0
+        for pk in wanted:
+            try:
+                self._reconcile(pk, window, tally, is_fixing=options["fix"])
+            except Exception:  # logged: one that cannot be worked with holds up no other
+                log.exception("connection %s could not be reconciled", pk)
+                broken += 1
+        left = Finding.objects.filter(connection__in=wanted, state="open").order_by("pk")
         tell = self._tell_program if options["json"] else self._tell
-        tell(connections, tally, list(left))
+        tell(len(wanted) - broken, tally, list(left))
+        if broken:
+            raise CommandError(f"{broken} connections could not be reconciled: the log has the cause")
         if left:
             raise SystemExit(3)
 
-    def _tell(self, connections: list[Connection], tally: Tally, left: list[Finding]) -> None:
+    def _reconcile(self, pk: str, window: Window | None, tally: Tally, *, is_fixing: bool) -> None:
+        connection = Connection.objects.select_related("merchant").get(pk=pk)
+        run = Run(connection, window, is_fixing=is_fixing)
+        # How long the lists are, PSPs do not say.
+        for _ in progress(run, total=None, label=f"{connection}, pages"):
+            pass
+        tally.read += run.tally.read
+        tally.found += run.tally.found
+        tally.fixed += run.tally.fixed
+
+    def _tell(self, connections: int, tally: Tally, left: list[Finding]) -> None:
         for finding in left:
             money = "money " if finding.is_money else ""
             self.stdout.write(f"{finding.connection_id} {money}{finding.kind} {finding.reference}: {finding.detail}")
         self.stdout.write(
-            f"{len(connections)} connections, {tally.read} objects read, "
+            f"{connections} connections, {tally.read} objects read, "
             f"{tally.fixed} differences mended, {len(left)} findings open"
         )
 
-    def _tell_program(self, connections: list[Connection], tally: Tally, left: list[Finding]) -> None:
+    def _tell_program(self, connections: int, tally: Tally, left: list[Finding]) -> None:
         for finding in left:
             told = {
                 "connection": finding.connection_id,
@@ -70,16 +83,17 @@ class Command(BaseCommand):
                 "first_seen_at": finding.first_seen_at.isoformat(),
             }
             self.stdout.write(json.dumps(told))
-        tallied = {"connections": len(connections), "read": tally.read, "mended": tally.fixed, "open": len(left)}
+        tallied = {"connections": connections, "read": tally.read, "mended": tally.fixed, "open": len(left)}
         self.stdout.write(json.dumps(tallied))
 
 
-def _connections(wanted: str | None) -> list[Connection]:
-    rows = Connection.objects.filter(pk=wanted) if wanted else Connection.objects.exclude(status="disconnected")
-    found = list(rows.select_related("merchant").order_by("pk"))
-    if wanted and not found:
-        raise CommandError(f"no connection has the id {wanted}", returncode=2)
-    return found
+def _connections(wanted: str | None) -> list[str]:
+    if wanted is None:
+        rows = Connection.objects.exclude(status="disconnected")
+        return list(rows.order_by("pk").values_list("pk", flat=True))
+    if not Connection.objects.filter(pk=wanted).exists():
+        raise CommandError(f"no connection has the id {wanted!r}", returncode=2)
+    return [wanted]
 
 
 def _window(since: datetime | None, until: datetime | None) -> Window | None:
@@ -87,7 +101,8 @@ def _window(since: datetime | None, until: datetime | None) -> Window | None:
         return None
     if since is None:
         raise CommandError("--until needs --since", returncode=2)
-    until = until or timezone.now() - SETTLED_AFTER
+    latest = timezone.now() - SETTLED_AFTER
+    until = min(until or latest, latest)
     if not timedelta(0) < until - since <= timedelta(days=400):
         raise CommandError("--since must be before --until, by at most 400 days", returncode=2)
     return Window(since, until)
