@@ -13,7 +13,7 @@ from checkout.connectors.base import MalformedEvent, OutcomeEvent, OutcomeType
 from checkout.models import WebhookReceipt
 from rako.core.money import Money
 
-_PREFIX = "answer:"
+PREFIX = "answer:"
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z
 
 
@@ -37,12 +37,12 @@ def answer_of(outcome: OutcomeEvent) -> tuple[str, bytes]:
     }
     digest = hashlib.sha256(orjson.dumps(told, option=_OPTIONS)).hexdigest()
     body = orjson.dumps(told | {"occurred_at": outcome.occurred_at}, option=_OPTIONS)
-    return f"{_PREFIX}{outcome.type}:{digest[:32]}", body
+    return f"{PREFIX}{outcome.type}:{digest[:32]}", body
 
 
 def is_answer(receipt: WebhookReceipt) -> bool:
     """Whether a receipt's body is one of `answer_of`, and not a PSP's own event."""
-    return receipt.source == WebhookReceipt.Source.RECONCILIATION and receipt.event_id.startswith(_PREFIX)
+    return receipt.source == WebhookReceipt.Source.RECONCILIATION and receipt.event_id.startswith(PREFIX)
 
 
 def read_answer(body: bytes) -> OutcomeEvent:

@@ -7,6 +7,7 @@ wait for the interpreter would make everybody wait for it.
 
 import contextlib
 import threading
+from collections import Counter
 from collections.abc import Iterator
 
 from django.conf import settings
@@ -14,12 +15,23 @@ from django.db import connection as database
 
 from checkout.connectors.base import PaymentConnector, PspUnavailable
 from checkout.connectors.registry import connector_for
+from checkout.connectors.time_left import one_request
 from merchants.models import Connection
+from rako.core.errors import Unavailable
 
-# Fewer than the threads of a web process: the rest answers whatever needs no PSP.
-CALLS_AT_ONCE = 24
-_PATIENCE_SECONDS = 2  # with the longest call of a connector less than the 25 seconds of the protocol
+# All of them fewer than the threads of a web process (`web --threads`): the rest answers whatever needs no PSP.
+CHECKOUTS_AT_ONCE = 26
+# Fewer than that: one merchant's PSP that does not answer leaves some to the others.
+CALLS_TO_ONE = 18
 _AT_WORK = 2
+_SECONDS = 2  # after which there may be room again
+
+
+class Busy(Unavailable):
+    code, message = "too_many_calls", "Too many payments are under way: try again in a moment"
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=_SECONDS)
 
 
 class _Desk:
@@ -52,39 +64,58 @@ class _Desk:
             (self._back if self._returning else self._new).notify()
 
 
-_slots = threading.BoundedSemaphore(CALLS_AT_ONCE)
+_checkouts = threading.BoundedSemaphore(CHECKOUTS_AT_ONCE)
 _desk = _Desk(_AT_WORK)
+_calls: Counter[str] = Counter()  # by connection
+_calls_lock = threading.Lock()
 _local = threading.local()
 
 
 @contextlib.contextmanager
 def at_work() -> Iterator[None]:
-    """Wait for one's turn to work on a checkout; calls to PSPs are made out of turn."""
-    _let_go()  # whoever is at work needs one
-    _desk.come()
-    _local.is_at_work = True
+    """Wait for one's turn to work on a checkout; calls to PSPs are made out of turn. Raises Busy at once if too many
+    are in the process already."""
+    if not _checkouts.acquire(blocking=False):
+        raise Busy()
     try:
-        yield
+        _let_go()  # whoever is at work needs one
+        _desk.come()
+        _local.is_at_work = True
+        try:
+            with one_request():
+                yield
+        finally:
+            _local.is_at_work = False
+            _desk.leave()
     finally:
-        _local.is_at_work = False
-        _desk.leave()
+        _checkouts.release()
 
 
 @contextlib.contextmanager
 def calling(connection: Connection) -> Iterator[PaymentConnector]:
     """The connector of a connection, for calls outside any transaction.
 
-    Raises ConnectionRevoked for an unknown kind, PspUnavailable if too many calls are under way already.
+    Raises ConnectionRevoked for an unknown kind, PspUnavailable if too many calls to it are under way already.
     """
     connector = connector_for(connection)
-    with _out_of_turn():
-        if not _slots.acquire(timeout=_PATIENCE_SECONDS):
-            raise PspUnavailable(code="too_many_calls", retry_after=_PATIENCE_SECONDS)
-        try:
-            _let_go()
-            yield connector
-        finally:
-            _slots.release()
+    with _one_of_few(connection.pk), _out_of_turn():
+        _let_go()
+        yield connector
+
+
+@contextlib.contextmanager
+def _one_of_few(connection_id: str) -> Iterator[None]:
+    with _calls_lock:
+        if _calls[connection_id] >= CALLS_TO_ONE:
+            raise PspUnavailable(code="too_many_calls", retry_after=_SECONDS)
+        _calls[connection_id] += 1
+    try:
+        yield
+    finally:
+        with _calls_lock:
+            _calls[connection_id] -= 1
+            if not _calls[connection_id]:
+                del _calls[connection_id]
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from checkout.answers import is_answer, read_answer
+from checkout.answers import PREFIX, is_answer, read_answer
 from checkout.connectors.base import MalformedEvent
 from checkout.connectors.registry import connector_for, is_known
 from checkout.matching import PATIENCE, await_objects
@@ -52,6 +52,8 @@ def receive(connection: Connection, body: bytes, headers: Mapping[str, str]) -> 
     The receipt is committed on its own: a fault while processing answers 5xx, and the event is not lost.
     """
     event = connector_for(connection).verify_webhook(body, headers, now=timezone.now())
+    if event.event_id.startswith(PREFIX):  # the ids of what was answered to us are nobody else's to give
+        raise MalformedEvent()
     return process(_store(connection, event.event_id, event.event_type, body, headers=_keep(headers)).pk)
 
 

@@ -52,6 +52,9 @@ class Result:
 def apply_outcome(receipt: WebhookReceipt, outcome: OutcomeEvent) -> Result:
     """Carry out one outcome inside the caller's transaction. A refusal is a result, not an exception."""
     if outcome.type == OutcomeType.CONNECTION_REVOKED:
+        # Some PSPs tell whole seconds.
+        if outcome.occurred_at < receipt.connection.connected_at.replace(microsecond=0):
+            return Result("ignored", reason="It was told of an earlier connection to this account")
         disconnect(receipt.connection)
         return Result("ignored", reason="The merchant disconnected: nothing more is sold through this connection")
     checkout = _find_checkout(receipt, outcome)
@@ -87,24 +90,25 @@ def _tell_of(checkout: Checkout, receipt: WebhookReceipt, outcome: OutcomeEvent)
     """Refunds and disputes. They name no code of ours: whose they are, the objects at the PSP tell, which we noted."""
     if checkout.connection_id != receipt.connection_id:
         return Result("rejected", failed_check=AUTHENTIC, reason="The payment was not made through this connection")
-    money = outcome.money
-    if money is None or money.amount_minor <= 0 or money.currency != checkout.currency:
-        return Result("rejected", failed_check=AMOUNT, reason="The event names no amount in the payment's currency")
-    note_psp_objects(checkout, outcome.psp_ids, told_by=receipt.pk)
     if outcome.type in _WITHOUT_EFFECT:
+        note_psp_objects(checkout, outcome.psp_ids, told_by=receipt.pk)
         return Result("ignored", reason=f"{outcome.type}: nothing is taken back by it")
-    kind = _AFTERWARDS[outcome.type]
+    kind, money = _AFTERWARDS[outcome.type], outcome.money
+    # What a dispute is about does not matter: it is about the sale.
+    if kind == Kind.REFUNDED and (money is None or money.amount_minor <= 0 or money.currency != checkout.currency):
+        return Result("rejected", failed_check=AMOUNT, reason="The event names no amount in the payment's currency")
     told = Told(
         kind=kind,
         sale_reference=outcome.payment_ref,
         reference=outcome.related_ref,
         occurred_at=outcome.occurred_at,
-        amount_minor=money.amount_minor if kind == Kind.REFUNDED else None,
+        amount_minor=money.amount_minor if money is not None and kind == Kind.REFUNDED else None,
         reason=outcome.status,
         sha256=receipt.sha256,
         received_at=receipt.received_at,
     )
     conversion = tell(checkout.merchant_id, told)
+    note_psp_objects(checkout, outcome.psp_ids, told_by=receipt.pk)
     if conversion is None:
         return Result("ignored", reason=f"{outcome.type}: kept until its sale is proven")
     return Result("clawback_recorded", conversion)
@@ -145,9 +149,8 @@ def _pointed_to(outcome: OutcomeEvent) -> Checkout | None:
     pointer = outcome.metadata.get("aap_checkout_id", "")
     if not is_id(pointer):
         return None
-    # A payment that merely copies the metadata of a known page is not that page's.
-    unfinished = _SALE.filter(pk=pointer, state__in=[State.CREATING, State.UNKNOWN], psp_objects=None)
-    return unfinished.first()
+    # A payment that merely copies the metadata of a known page is not that page's. One whose call we gave up may come.
+    return _SALE.filter(pk=pointer, psp_objects=None).exclude(state=State.SUCCEEDED).first()
 
 
 def _move(checkout: Checkout, receipt: WebhookReceipt, outcome: OutcomeEvent) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -11,7 +12,15 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from checkout.calls import calling
-from checkout.connectors.base import Attempt, CheckoutLink, ConnectorError, PaymentSnapshot, PaymentState
+from checkout.connectors.base import (
+    Attempt,
+    CheckoutLink,
+    ConnectorError,
+    PaymentSnapshot,
+    PaymentState,
+    PspTimeout,
+    PspUnavailable,
+)
 from checkout.matching import note_psp_objects
 from checkout.models import Checkout
 from checkout.purchase import PaymentDeclined, charge
@@ -22,8 +31,11 @@ log = logging.getLogger("rako.recovery")
 
 State = Checkout.State
 PATIENCE = timedelta(seconds=60)  # longer than any PSP call may take, so that no call is still under way
-# PSPs remember a request by its key for a day at least; after that the same request would be another charge.
-KEY_LIFE = timedelta(hours=20)
+# How long a charge is asked for again. PSPs remember a request by its key for a day; but `find_attempt` looks for what
+# was made around the attempt's time, and a buyer who was charged hours later would not know why.
+ASK_AGAIN = timedelta(minutes=20)
+# A run ends by then, and leaves the rest to the next one.
+_RUN_SECONDS = 45
 _BATCH = 100
 
 
@@ -49,13 +61,21 @@ def _half_done(*states: Checkout.State) -> QuerySet[Checkout]:
 
 
 def _each(checkouts: QuerySet[Checkout], settle: Callable[[Checkout], bool], *, at_most: int | None = _BATCH) -> int:
-    done = 0
-    for pk in list(checkouts.order_by("updated_at").values_list("pk", flat=True)[:at_most]):
+    done, until = 0, time.monotonic() + _RUN_SECONDS
+    silent: set[str | None] = set()  # the connections whose PSP did not answer: the rest of theirs can wait
+    named = checkouts.order_by("updated_at").values_list("pk", "connection_id")
+    for pk, connection_id in list(named[:at_most]):
+        if connection_id in silent:
+            continue
+        if at_most is not None and time.monotonic() > until:
+            break
         try:
             rows = Checkout.objects.select_related("connection", "merchant", "recommendation__offer", "session")
             done += settle(rows.get(pk=pk))
         except ConnectorError as error:
             log.warning("checkout %s stays as it is: %s", pk, error.code)
+            if isinstance(error, PspTimeout | PspUnavailable):
+                silent.add(connection_id)
         except Exception:  # one checkout that cannot be settled must not hold up the rest; it is logged and kept
             log.exception("checkout %s could not be settled", pk)
         else:
@@ -67,8 +87,7 @@ def _each(checkouts: QuerySet[Checkout], settle: Callable[[Checkout], bool], *, 
 
 def _recover(checkout: Checkout) -> bool:
     assert checkout.connection is not None, "direct checkouts are never half-done"
-    is_remembered = timezone.now() - checkout.created_at < KEY_LIFE
-    if checkout.state == State.UNKNOWN and checkout.payment_method and is_remembered:
+    if checkout.state == State.UNKNOWN and _may_ask_again(checkout):
         return _ask_again(checkout)
     with calling(checkout.connection) as psp:
         if checkout.state == State.EXPIRING:
@@ -78,6 +97,20 @@ def _recover(checkout: Checkout) -> bool:
     if found is None:
         return move(checkout, State.VOID)
     return _adopt(checkout, found)
+
+
+def _may_ask_again(checkout: Checkout) -> bool:
+    """Whether the charge may still be made, if it was not: what the buyer and the merchant allowed then holds now."""
+    now = timezone.now()
+    mandate = checkout.authorizations.filter(released_at=None).first()
+    assert checkout.connection is not None, "direct checkouts are never half-done"
+    return (
+        bool(checkout.payment_method)
+        and now < checkout.created_at + ASK_AGAIN
+        and now < checkout.expires_at
+        and (mandate is None or now < mandate.expires_at)
+        and checkout.connection.status == "active"
+    )
 
 
 def _ask_again(checkout: Checkout) -> bool:

@@ -4,6 +4,7 @@ The row is committed before the PSP is called and finished after; no transaction
 transaction id is the PSP's idempotency key. Whatever dies in between, `recovery` finishes or voids.
 """
 
+import logging
 from typing import Any
 
 from django.conf import settings
@@ -28,6 +29,8 @@ from rako.core.wire import instant
 from sessions_app.clicks import landing_url
 from sessions_app.models import Agent, Recommendation, Session
 from sessions_app.recommend import RecommendationNotFound, open_session
+
+log = logging.getLogger("rako.checkout")
 
 State = Checkout.State
 
@@ -262,7 +265,9 @@ def note_failure(checkout: Checkout, error: ConnectorError) -> None:
         # Not one whose outcome is unknown: that this call did nothing tells nothing of the one before it.
         move(checkout, State.FAILED, origin=State.CREATING, failure=error.code)
     if isinstance(error, ConnectionRevoked):
-        Connection.objects.filter(pk=checkout.connection_id, status="active").update(status="degraded")
+        active = Connection.objects.filter(pk=checkout.connection_id, status="active")
+        if active.update(status="degraded"):
+            log.error("connection %s is degraded: its PSP refuses the credentials", checkout.connection_id)
 
 
 def close_page(checkout: Checkout) -> None:

@@ -92,9 +92,9 @@ def _reversals(told: list[Happening], ends_at: datetime | None) -> tuple[Status 
 
 
 def _lost(told: list[Happening]) -> set[str]:
-    """The disputes that were lost for good: money that was given back after all counts as won."""
-    last = {event.reference: event.kind for event in told if event.kind in (Kind.DISPUTE_WON, Kind.DISPUTE_LOST)}
-    return {reference for reference, kind in last.items() if kind == Kind.DISPUTE_LOST}
+    """The disputes that were lost for good: money that was given back after all counts as won, whenever it is told."""
+    won = {event.reference for event in told if event.kind == Kind.DISPUTE_WON}
+    return {event.reference for event in told if event.kind == Kind.DISPUTE_LOST} - won
 
 
 def _disputed(told: list[Happening]) -> Status | None:

@@ -19,7 +19,7 @@ from sessions_app.models import AgentKey
 
 @register(Tags.security)
 def check_configuration(**options: Any) -> list[CheckMessage]:
-    """Malformed keys in any mode (E005, E006), and in live mode whatever is default or unsafe (E001 to E004)."""
+    """Malformed keys in any mode (E005, E006), and in live mode whatever is default or unsafe (E001 to E004, E008)."""
     return _malformed() + (_unsafe() if settings.RAKO_MODE == "live" else [])
 
 
@@ -48,7 +48,9 @@ def _unsafe() -> list[CheckMessage]:
         found.append(Error("RAKO_SIGNING_KEYS must hold the AAP Code signing key", id="rako.E003"))
     if not settings.RAKO_BASE_URL.startswith("https://"):
         found.append(Error("RAKO_BASE_URL must be an https address", id="rako.E004"))
-    return found
+    addresses = ("RAKO_STRIPE_API_BASE", "RAKO_STRIPE_CONNECT_BASE", "RAKO_HYPERSWITCH_API_BASE")
+    plain = [name for name in addresses if not getattr(settings, name).startswith("https://")]
+    return found + [Error(f"{name} must be an https address", id="rako.E008") for name in plain]
 
 
 @register(Tags.database)

@@ -7,12 +7,14 @@ from rako.core import embedded_postgres
 from rako.core.env import (
     base_url,
     database,
+    each_shaped,
     folder,
     load_env_file,
     log_origin,
     one_of,
     percent,
     setting,
+    shaped,
     text,
     whole_number,
     witnesses,
@@ -51,10 +53,13 @@ RAKO_CHECKPOINT_EXPORT = setting("RAKO_CHECKPOINT_EXPORT", str, "")
 # Where real PSPs are, never taken from a merchant's row. Connect, Stripe's OAuth, is there where a client id is set.
 RAKO_STRIPE_API_BASE = setting("RAKO_STRIPE_API_BASE", base_url, "https://api.stripe.com")
 RAKO_STRIPE_CONNECT_BASE = setting("RAKO_STRIPE_CONNECT_BASE", base_url, "https://connect.stripe.com")
-RAKO_STRIPE_CLIENT_ID = setting("RAKO_STRIPE_CLIENT_ID", str, "")
-RAKO_STRIPE_PLATFORM_KEY = setting("RAKO_STRIPE_PLATFORM_KEY", str, "")
-RAKO_STRIPE_PLATFORM_WEBHOOK_SECRETS = setting("RAKO_STRIPE_PLATFORM_WEBHOOK_SECRETS", words, "")
-RAKO_HYPERSWITCH_API_BASE = setting("RAKO_HYPERSWITCH_API_BASE", base_url, "https://sandbox.hyperswitch.io")
+RAKO_STRIPE_CLIENT_ID = setting("RAKO_STRIPE_CLIENT_ID", shaped("ca_"), "")
+RAKO_STRIPE_PLATFORM_KEY = setting(
+    "RAKO_STRIPE_PLATFORM_KEY", shaped("sk_test_" if RAKO_MODE == "sandbox" else "sk_live_"), ""
+)
+RAKO_STRIPE_PLATFORM_WEBHOOK_SECRETS = setting("RAKO_STRIPE_PLATFORM_WEBHOOK_SECRETS", each_shaped("whsec_"), "")
+_hyperswitch = "https://sandbox.hyperswitch.io" if RAKO_MODE == "sandbox" else "https://api.hyperswitch.io"
+RAKO_HYPERSWITCH_API_BASE = setting("RAKO_HYPERSWITCH_API_BASE", base_url, _hyperswitch)
 # How long one call to a PSP may take to connect and to answer, in milliseconds; it is tried twice.
 RAKO_PSP_CONNECT_MS = setting("RAKO_PSP_CONNECT_MS", whole_number(10, 10_000), "2000")
 RAKO_PSP_READ_MS = setting("RAKO_PSP_READ_MS", whole_number(10, 10_000), "8000")

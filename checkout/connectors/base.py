@@ -231,7 +231,9 @@ class OutcomeEvent:
     `payment_ref` is the PSP's canonical payment id: several events may name the same one, and it is attributed once.
     `psp_ids` are all object ids the event names, newest knowledge of how they belong together. `status` is the
     PSP's own word, kept for people. `is_complete` says that the money is captured in full and owed to the merchant.
-    `related_ref` is the refund's or dispute's id, `money` then its amount (the sum of all refunds in REFUND_TOTAL).
+    A refund and the opening of a dispute occurred when they were made, as the PSP's lists say, too: who tells of it,
+    and when, makes no difference. `related_ref` is the refund's or dispute's id, `money` then its amount (the sum of
+    all refunds in REFUND_TOTAL).
     """
 
     type: OutcomeType
@@ -348,9 +350,10 @@ class PspBusy(ConnectorError):
 
 
 class KeyReuseMismatch(ConnectorError):
-    """The attempt was used for another request."""
+    """The attempt was used for another request, which may have taken effect."""
 
     status, code, message = 409, "idempotency_mismatch", "This purchase was asked for in another way before"
+    outcome_unknown = True
 
 
 class NotPayable(ConnectorError):

@@ -132,7 +132,7 @@ class Migration(migrations.Migration):
                 ("read_until", models.DateTimeField(null=True)),
                 ("since", models.DateTimeField(null=True)),
                 ("until", models.DateTimeField(null=True)),
-                ("cursor", models.CharField(blank=True, max_length=500)),
+                ("cursor", models.TextField(blank=True)),
                 (
                     "connection",
                     models.ForeignKey(

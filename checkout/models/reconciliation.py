@@ -88,7 +88,7 @@ class ReadingPosition(models.Model):
     read_until = models.DateTimeField(null=True)
     since = models.DateTimeField(null=True)
     until = models.DateTimeField(null=True)
-    cursor = models.CharField(max_length=500, blank=True)
+    cursor = models.TextField(blank=True)
 
     class Meta:
         constraints = [

@@ -11,6 +11,10 @@ WHERE status = 'degraded' AND EXISTS (
         AND (other.status = 'active' OR (other.status = 'degraded' AND other.id > old.id))
 )
 """
+# The way back knows no pending ones.
+LET_GO_OF_PENDING = """
+UPDATE merchants_connection SET status = 'disconnected', disconnected_at = now() WHERE status = 'pending'
+"""
 
 
 class Migration(migrations.Migration):
@@ -23,6 +27,7 @@ class Migration(migrations.Migration):
             models.CharField(
                 choices=[("key", "an API key of the merchant's"), ("connect", "Stripe Connect")],
                 default="key",
+                db_default="key",
                 editable=False,
                 max_length=8,
             ),
@@ -53,7 +58,7 @@ class Migration(migrations.Migration):
             "connection",
             models.CheckConstraint(condition=Q(mode__in=["key", "connect"]), name="connection_mode_is_known"),
         ),
-        migrations.RunSQL(LET_GO, migrations.RunSQL.noop),
+        migrations.RunSQL(LET_GO, LET_GO_OF_PENDING),
         migrations.RemoveConstraint("connection", "connection_one_active_per_merchant"),
         migrations.AddConstraint(
             "connection",

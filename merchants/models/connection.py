@@ -29,7 +29,7 @@ class Connection(models.Model):
     id = UlidField(primary_key=True)
     merchant = models.ForeignKey(Merchant, models.PROTECT, related_name="connections")
     kind = models.CharField(max_length=20, help_text="The connector: sandbox, stripe, hyperswitch.")
-    mode = models.CharField(max_length=8, choices=Mode, default=Mode.KEY, editable=False)
+    mode = models.CharField(max_length=8, choices=Mode, default=Mode.KEY, db_default="key", editable=False)
     account_id = models.CharField(max_length=64)
     is_live = models.BooleanField(default=False, editable=False)
     status = models.CharField(max_length=12, choices=Status, default=Status.ACTIVE)

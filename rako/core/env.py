@@ -58,6 +58,24 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
+def shaped(beginning: str) -> Callable[[str], str]:
+    """A parser for an id or key that begins so, or nothing. The error does not repeat what was given."""
+    pattern = re.compile(re.escape(beginning) + r"[A-Za-z0-9_]+")
+
+    def parse(raw: str) -> str:
+        if raw and not pattern.fullmatch(raw):
+            raise ValueError(f"{beginning}… is expected")
+        return raw
+
+    return parse
+
+
+def each_shaped(beginning: str) -> Callable[[str], list[str]]:
+    """A parser for a comma-separated list of such."""
+    parse_one = shaped(beginning)
+    return lambda raw: [parse_one(word) for word in words(raw)]
+
+
 def words(raw: str) -> list[str]:
     """Comma-separated words; empty ones are dropped."""
     return [word.strip() for word in raw.split(",") if word.strip()]

@@ -7,6 +7,7 @@ from django.db import connection
 from django.utils import timezone
 
 from checkout import recovery
+from checkout.connections import disconnect
 from checkout.connectors.registry import connector_for
 from checkout.connectors.sandbox import accounts
 from checkout.connectors.sandbox.models import Payment, PaymentPage
@@ -97,10 +98,19 @@ def test_an_unknown_charge_that_never_arrived_is_made_once(recommendation):
     assert (state_of(checkout), Payment.objects.count()) == ("succeeded", 1)
 
 
-def test_an_unknown_charge_is_not_asked_for_again_when_its_key_is_forgotten(recommendation):
-    checkout = claimed(recommendation, "pm_card_visa")
-    long_ago = timezone.now() - recovery.KEY_LIFE - timedelta(minutes=1)
-    Checkout.objects.filter(pk=checkout.pk).update(state="unknown", created_at=long_ago)
+LONG_AGO = timedelta(minutes=21)
+
+
+@pytest.mark.parametrize("what", ["attempt", "session", "mandate", "connection"])
+def test_an_unknown_charge_is_not_asked_for_again_when_what_allowed_it_is_over(recommendation, what):
+    checkout, past = claimed(recommendation, "pm_card_visa"), timezone.now() - LONG_AGO
+    over = {"attempt": {"created_at": past}, "session": {"expires_at": past}}.get(what, {})
+    Checkout.objects.filter(pk=checkout.pk).update(state="unknown", **over)
+    if what == "mandate":
+        owned = {"agent_id": recommendation.agent_id, "reference": "m", "checkout": checkout}
+        Authorization.objects.create(**owned, max_amount_minor=1000, currency="GBP", expires_at=past)
+    if what == "connection":
+        disconnect(checkout.connection)
     aged(checkout)
 
     recovery.recover_checkouts()

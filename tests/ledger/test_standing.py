@@ -168,13 +168,14 @@ def model(events):
     failed = {event.reference for event in told if event.kind == "refund_failed"}
     standing, back, verdict, open_disputes = "pending_validation", 0, None, set()
     stages = ["pending_validation", "resolved", "validated", "settlement_pending", "settled"]
-    closed = {event.reference: event.kind for event in told if event.kind in ("dispute_won", "dispute_lost")}
+    closed = {event.reference for event in told if event.kind in ("dispute_won", "dispute_lost")}
+    won = {event.reference for event in told if event.kind == "dispute_won"}
     for event in told:
         early = event.occurred_at < ENDS_AT
         match event.kind:
             case "fraud_found":
                 verdict = verdict or ("rejected" if early else "clawed_back")
-            case "dispute_lost" if closed[event.reference] == "dispute_lost":
+            case "dispute_lost" if event.reference not in won:
                 verdict = verdict or "clawed_back"
             case "cancelled" if early:
                 verdict = verdict or "clawed_back"

@@ -26,11 +26,12 @@ from checkout.connectors.base import (
     PspUnavailable,
 )
 from checkout.connectors.hyperswitch import errors
+from checkout.connectors.time_left import end_of_call
 
 log = logging.getLogger("rako.hyperswitch")
 
 # The last piece of a reply may take one read more than the deadline.
-TOTAL_SECONDS = 24.0
+TOTAL_SECONDS = 22.0
 MAX_REPLY = 8 * 1024 * 1024
 _PAUSE_SECONDS = 0.1
 _PIECE = 65_536
@@ -57,7 +58,7 @@ class Client:
             "Accept-Encoding": "identity",
             "User-Agent": "rako",
         }
-        self._until = time.monotonic() + TOTAL_SECONDS - settings.RAKO_PSP_READ_MS / 1000
+        self._until = end_of_call(TOTAL_SECONDS) - settings.RAKO_PSP_READ_MS / 1000
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> object:
         """The reply's JSON. Raises what `errors` lists, PspUnavailable and PspTimeout."""

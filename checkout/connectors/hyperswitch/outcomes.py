@@ -5,6 +5,7 @@ A body does not say whether it is of the live mode: the connection does, whose k
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 
 import orjson
 
@@ -125,7 +126,9 @@ _READERS: tuple[tuple[Mapping[str, OutcomeType], _Reader], ...] = (
 def _related(event: VerifiedEvent, outcome: OutcomeType, subject: Body, key: str, status: str) -> OutcomeEvent:
     """A refund or dispute: of its payment it has the id, and none of the metadata."""
     related, money = reading.text(subject, key), _positive(subject, "amount")
-    return _outcome(event, outcome, subject, money, related=related, status=status, metadata={})
+    has_ended = outcome in (OutcomeType.DISPUTE_LOST, OutcomeType.DISPUTE_RELEASED)
+    made = None if has_ended else reading.optional_moment(subject, "created_at")
+    return _outcome(event, outcome, subject, money, related=related, status=status, metadata={}, at=made)
 
 
 def _outcome(
@@ -138,13 +141,14 @@ def _outcome(
     status: str = "status",
     metadata: Mapping[str, str] | None = None,
     is_complete: bool = False,
+    at: datetime | None = None,
 ) -> OutcomeEvent:
     payment_id = reading.text(subject, "payment_id")
     return OutcomeEvent(
         type=outcome,
         account_id=account_of(event),
         is_live=event.is_live,
-        occurred_at=event.occurred_at,
+        occurred_at=at or event.occurred_at,
         payment_ref=payment_id,
         psp_ids=[*ids.family(payment_id), *([related] if related not in ("", payment_id) else [])],
         money=money,

@@ -103,7 +103,7 @@ def page_url(found: Body) -> str:
 
 def _web(url: object) -> str:
     """An address that a browser may be sent to, "" for anything else."""
-    if not isinstance(url, str) or len(url) > 2048 or not url.isprintable() or " " in url:
+    if not isinstance(url, str) or len(url) > 2000 or not url.isprintable() or " " in url:
         return ""
     try:
         parts = urlsplit(url)

@@ -141,6 +141,7 @@ def _reversal_object(kind: str, reversal: Refund | Dispute) -> dict[str, Any]:
         "id": reversal.pk,
         "object": kind,
         "status": reversal.status,
+        "created": int(reversal.created_at.timestamp()),
         "payment_intent": reversal.payment_id,
         "charge": reversal.payment.charge_id,
         "amount": reversal.amount_minor,

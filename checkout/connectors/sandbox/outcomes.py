@@ -29,6 +29,7 @@ class _Reading(NamedTuple):
     psp_ids: list[str]
     money: Money
     related_ref: str = ""
+    at: datetime | None = None
 
 
 def parse(body: bytes) -> VerifiedEvent:
@@ -71,7 +72,7 @@ def read(event: VerifiedEvent) -> list[OutcomeEvent]:
             type=reading.outcome,
             account_id=account_of(event),
             is_live=event.is_live,
-            occurred_at=event.occurred_at,
+            occurred_at=reading.at or event.occurred_at,
             payment_ref=reading.payment_ref,
             psp_ids=reading.psp_ids,
             money=reading.money,
@@ -158,7 +159,10 @@ def _read_dispute(event_type: str, subject: Payload) -> _Reading:
 
 def _read_reversal(outcome: OutcomeType, subject: Payload) -> _Reading:
     related, payment_id = shapes.text(subject, "id"), shapes.text(subject, "payment_intent")
-    return _Reading(outcome, payment_id, [related, payment_id], shapes.money(subject, "amount"), related)
+    # How a dispute ended is told when it ends; all else is about when it was made.
+    has_ended = outcome in (OutcomeType.DISPUTE_LOST, OutcomeType.DISPUTE_RELEASED)
+    made = None if has_ended else datetime.fromtimestamp(shapes.whole(subject, "created", _YEAR_2100), UTC)
+    return _Reading(outcome, payment_id, [related, payment_id], shapes.money(subject, "amount"), related, made)
 
 
 _PAYMENT_OUTCOMES = {

@@ -14,6 +14,7 @@ from django.conf import settings
 from checkout.connectors.base import ConnectionRevoked, ConnectionSecrets, PspFault, PspUnavailable
 from checkout.connectors.stripe.errors import is_unclear, translated
 from checkout.connectors.stripe.reading import Thing
+from checkout.connectors.time_left import end_of_call
 
 VERSION = stripe.api_version  # the library's types are those of this version
 # Seconds that the calls for one operation may take together; a request of a client ends within 25.
@@ -87,7 +88,7 @@ class Calls:
     def __init__(self, key: str, account: str | None = None) -> None:
         self._key = key
         self._account = account
-        self._ends_at = monotonic() + LONGEST
+        self._ends_at = end_of_call(LONGEST)
 
     @property
     def is_live(self) -> bool:

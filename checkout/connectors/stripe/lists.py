@@ -1,5 +1,6 @@
 """What an account holds, for reconciliation: one request a page, newest first."""
 
+import logging
 import math
 from collections.abc import Callable
 from datetime import datetime
@@ -14,7 +15,9 @@ from checkout.connectors.base import (
 )
 from checkout.connectors.stripe import events, reading, snapshots
 from checkout.connectors.stripe.client import Calls
-from checkout.connectors.stripe.reading import Thing
+from checkout.connectors.stripe.reading import Nonsense, Thing
+
+log = logging.getLogger("rako.stripe")
 
 MOST = 100
 T = TypeVar("T")
@@ -51,4 +54,16 @@ def window(since: datetime, until: datetime, cursor: str) -> Any:
 def _page(listed: Thing, read: Callable[[Thing], T]) -> Page[T]:
     found = reading.things(listed, "data")
     has_more = reading.flag(listed, "has_more") and found
-    return Page([read(one) for one in found], reading.text(found[-1], "id") if has_more else "")
+    items = [item for one in found if (item := _readable(one, read)) is not None]
+    return Page(items, reading.text(found[-1], "id") if has_more else "")
+
+
+def _readable(one: Thing, read: Callable[[Thing], T]) -> T | None:
+    """An item of a list, None for one that cannot be ours: a merchant's other business may be of any kind."""
+    try:
+        return read(one)
+    except Nonsense as error:
+        if reading.is_ours(one):
+            raise
+        log.info("%s %s of a list is passed over: %s", one.get("object"), one.get("id"), error)
+        return None

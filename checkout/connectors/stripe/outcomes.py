@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from checkout.connectors.base import DisputeState, MalformedEvent, OutcomeEvent, OutcomeType, RefundState, VerifiedEvent
 from checkout.connectors.stripe import events, reading
@@ -42,6 +43,7 @@ class _Reading:
     status: str
     is_complete: bool = False
     related_ref: str = ""
+    at: datetime | None = None
 
 
 def read(event: VerifiedEvent, account_id: str) -> list[OutcomeEvent]:
@@ -70,7 +72,7 @@ def _outcome(event: VerifiedEvent, account_id: str, said: _Reading, metadata: di
         type=said.type,
         account_id=account_id,
         is_live=event.is_live,
-        occurred_at=event.occurred_at,
+        occurred_at=said.at or event.occurred_at,
         payment_ref=said.payment_ref,
         psp_ids=said.ids,
         money=said.money,
@@ -152,19 +154,23 @@ def _refund(event_type: str, refund: Thing) -> _Reading:
         money(refund, "amount"),
         reading.optional_text(refund, "status"),
         related_ref=refund_id,
+        at=reading.moment(refund, "created"),
     )
 
 
 def _dispute(event_type: str, dispute: Thing) -> _Reading:
     dispute_id, payment = reading.text(dispute, "id"), payment_ref(dispute)
     is_reinstated = event_type == "charge.dispute.funds_reinstated"
+    outcome = OutcomeType.DISPUTE_RELEASED if is_reinstated else _DISPUTES[dispute_state(dispute)]
+    is_open = outcome in (OutcomeType.DISPUTE_INQUIRY, OutcomeType.DISPUTE_OPENED)
     return _Reading(
-        OutcomeType.DISPUTE_RELEASED if is_reinstated else _DISPUTES[dispute_state(dispute)],
+        outcome,
         payment,
         named(payment, reading.reference(dispute, "charge"), dispute_id),
         money(dispute, "amount"),
         reading.text(dispute, "status"),
         related_ref=dispute_id,
+        at=reading.moment(dispute, "created") if is_open else None,
     )
 
 

@@ -16,7 +16,7 @@ MODE = "aap_checkout_mode"  # in the metadata of a charge of a stored method: wh
 AUTONOMOUS = "autonomous"
 POINTER = "aap_checkout_id"
 _MAX_TEXT = 255
-MAX_URL = 10_000
+MAX_URL = 2000  # what a checkout keeps
 _YEAR_2100 = 4_102_444_800
 
 
@@ -97,6 +97,12 @@ def metadata(source: Thing) -> dict[str, str]:
         raise Nonsense("metadata")
     texts.pop(MODE, None)
     return joined(texts)
+
+
+def is_ours(source: Thing) -> bool:
+    """Whether an object claims to be of a sale of ours."""
+    found = source.get("metadata")
+    return isinstance(found, dict) and any(str(name).startswith("aap_") for name in found)
 
 
 def is_autonomous(source: Thing) -> bool:

@@ -18,6 +18,7 @@ DISPUTE = {
     "payment_intent": "pi_1",
     "amount": 5,
     "currency": "eur",
+    "created": 1_700_000_000,
 }
 REFUND = {**DISPUTE, "object": "refund", "id": "re_1"}
 SESSION = {
