@@ -21,7 +21,7 @@ def payload(event_type: str, status: str, **changes: Any) -> dict[str, Any]:
     subject = {
         "id": "re_1",
         "status": status,
-        "created": 1_700_000_000,
+        "created": 1_600_000_000,
         "payment_intent": "pi_1",
         "amount": 600,
         "amount_refunded": 500,
@@ -56,7 +56,7 @@ def test_each_event_has_its_meaning(event_type: str, status: str, outcome_type: 
     assert (outcome.payment_ref, outcome.related_ref, list(outcome.psp_ids)) == ("pi_1", "re_1", ["re_1", "pi_1"])
     assert (outcome.money, outcome.metadata) == (Money(600, "GBP"), {})
     has_ended = outcome_type in (OutcomeType.DISPUTE_LOST, OutcomeType.DISPUTE_RELEASED)
-    assert (outcome.occurred_at.timestamp() == 1_700_000_000) is not has_ended
+    assert (outcome.occurred_at.timestamp() == 1_600_000_000) is not has_ended
 
 
 def test_the_sum_of_refunds_is_of_no_refund() -> None:
