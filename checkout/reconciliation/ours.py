@@ -114,7 +114,8 @@ def gaps(connection: Connection, events: Sequence[VerifiedEvent], psp: PaymentCo
     arrived = set(stored.values_list("event_id", flat=True))
     missed = sorted(
         (event for event in events if event.event_id not in arrived),
-        key=lambda event: (event.occurred_at, ids.index(event.event_id)),
+        # PSPs that keep events list the newest first: of one moment, the last of the list came first.
+        key=lambda event: (event.occurred_at, -ids.index(event.event_id)),
     )
     outcomes = {event.event_id: _outcomes(event, psp) for event in missed}
     named = {psp_id for told in outcomes.values() for outcome in told for psp_id in outcome.psp_ids}
@@ -124,12 +125,10 @@ def gaps(connection: Connection, events: Sequence[VerifiedEvent], psp: PaymentCo
     for event in missed:
         for outcome in outcomes[event.event_id]:
             if known & set(outcome.psp_ids) or outcome.metadata.get("aap_checkout_id") in checkouts:
-                known |= set(
-                    outcome.psp_ids
-                )  # a refund's event names only the payment, which this one is the first to name
-                yield Difference(
-                    Finding.Kind.WEBHOOK_GAP, event.event_id, f"{event.event_type} of {event.occurred_at:%FT%TZ}"
-                )
+                # A refund's event names only the payment, which this one may be the first to name.
+                known |= set(outcome.psp_ids)
+                detail = f"{event.event_type} of {event.occurred_at:%FT%TZ}"
+                yield Difference(Finding.Kind.WEBHOOK_GAP, event.event_id, detail)
                 break
 
 

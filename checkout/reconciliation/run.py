@@ -32,6 +32,7 @@ from merchants.models import Connection
 log = logging.getLogger("rako.reconciliation")
 
 Kind = Finding.Kind
+_ROUNDS = 3  # of comparing and mending a page
 
 IN_PAYMENTS = (
     *(Kind.MISSING_LOCAL, Kind.AMOUNT_MISMATCH, Kind.CURRENCY_MISMATCH, Kind.STATUS_MISMATCH, Kind.LATE_PAYMENT),
@@ -179,15 +180,24 @@ class Run:
         mend: Callable[[Difference], None] | None = None,
     ) -> None:
         """Keep what differs; when fixing, have it mended first and keep what differs still."""
-        found = left = list(compare())
-        if self._is_fixing and found:
-            for difference in found:
+        left = list(compare())
+        seen = set(map(_key, left))
+        for _ in range(_ROUNDS if self._is_fixing else 0):
+            tried = set(map(_key, left))
+            for difference in left:
                 (mend or partial(carry_out, self.connection))(difference)
-            left = list(compare())
-        remaining = {(difference.kind, difference.reference) for difference in left}
-        self.tally.fixed += sum((difference.kind, difference.reference) not in remaining for difference in found)
+            left = list(compare())  # what was mended may have made others ours
+            seen |= set(map(_key, left))
+            if set(map(_key, left)) >= tried:
+                break
+        remaining = set(map(_key, left))
+        self.tally.fixed += len(seen - remaining)
         self.tally.found += len(left)
         keep(self.connection, left, looked_at=looked_at, kinds=kinds)
+
+
+def _key(difference: Difference) -> tuple[str, str]:
+    return difference.kind, difference.reference
 
 
 def reconcile(connection: Connection, window: Window | None = None, *, is_fixing: bool = False) -> Tally:

@@ -122,7 +122,8 @@ class Evidence(AppendOnlyModel):
 
     id = UlidField(primary_key=True)
     conversion = models.ForeignKey(Conversion, models.PROTECT, related_name="evidence")
-    merchant = models.ForeignKey(Merchant, models.PROTECT, related_name="+")
+    # The conversion's. Without a constraint of its own: that would have all proofs of a merchant lock one row.
+    merchant = models.ForeignKey(Merchant, models.PROTECT, related_name="+", db_constraint=False, db_index=False)
     source = models.CharField(max_length=20, choices=Source)
     level = models.CharField(max_length=20, choices=Level)
     reference = models.CharField(

@@ -9,6 +9,7 @@ from typing import Any
 
 import requests
 import stripe
+import urllib3
 from django.conf import settings
 
 from checkout.connectors.base import ConnectionRevoked, ConnectionSecrets, PspFault, PspUnavailable
@@ -22,6 +23,8 @@ LONGEST = 22.0
 _PAUSE = 0.5  # the library's, before it tries again
 _SHORTEST = 1.0
 _AMBIGUOUS = 500
+_PIECE = 65_536
+_LARGEST = 16 * 1024 * 1024
 
 # At INFO the library logs what Stripe says of parameters.
 logging.getLogger("stripe").setLevel(logging.WARNING)
@@ -31,20 +34,40 @@ _local = threading.local()
 
 
 class HttpClient(stripe.RequestsClient):
-    """The library's, which remembers whether one of its tries ended without saying what came of it."""
+    """The library's, which remembers whether one of its tries ended without saying what came of it.
+
+    The library's timeout is for each piece of an answer; here the whole of it has to come in that time.
+    """
 
     was_unclear = False
 
     def request(  # type: ignore[override]  # the library overrides it so, too
         self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
+        ends_at = monotonic() + sum(self._timeout)  # type: ignore[arg-type]  # we always give it a pair
         try:
-            answer = super().request(method, url, headers, post_data)
+            raw, status, said = super().request_stream(method, url, headers, post_data)
+            answer = self._read(raw, ends_at), status, said
         except stripe.APIConnectionError as error:
             self.was_unclear |= is_unclear(error)
             raise
         self.was_unclear |= answer[1] >= _AMBIGUOUS
         return answer
+
+    def _read(self, raw: Any, ends_at: float) -> bytes:
+        content = b""
+        try:
+            while piece := raw.read1(_PIECE, decode_content=True):
+                content += piece
+                if len(content) > _LARGEST or monotonic() > ends_at:
+                    raise requests.ReadTimeout("the answer is too long in coming")
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            raw.close()
+            is_late = isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError)
+            lost = error if is_late else requests.ConnectionError("the answer broke off")
+            self._handle_request_error(requests.ReadTimeout(str(error)) if is_late else lost)
+        raw.release_conn()  # read to its end: the connection serves again
+        return content
 
 
 def make_http_client(timeout: tuple[float, float]) -> HttpClient:

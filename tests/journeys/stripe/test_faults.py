@@ -257,7 +257,6 @@ def test_a_page_that_cannot_be_closed_stays_the_sessions_page(market, stripe_fau
     assert (len(conversions()), market.charges()) == (1, 1)
 
 
-@pytest.mark.xfail(reason="the library's timeout is for each packet, not for the answer", strict=True)
 def test_an_answer_that_drips_is_given_up_in_time(market, stripe_faults, monkeypatch):
     monkeypatch.setattr(client, "LONGEST", 1.5)
     recommendation, method = market.recommend(), market.stored()
