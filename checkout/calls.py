@@ -20,9 +20,9 @@ from merchants.models import Connection
 from rako.core.errors import Unavailable
 
 # All of them fewer than the threads of a web process (`web --threads`): the rest answers whatever needs no PSP.
-CHECKOUTS_AT_ONCE = 26
+CHECKOUTS_AT_ONCE = 28
 # Fewer than that: one merchant's PSP that does not answer leaves some to the others.
-CALLS_TO_ONE = 18
+CALLS_TO_ONE = 24
 _AT_WORK = 2
 _SECONDS = 2  # after which there may be room again
 

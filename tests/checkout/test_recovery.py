@@ -10,7 +10,7 @@ from checkout import recovery
 from checkout.connections import disconnect
 from checkout.connectors.registry import connector_for
 from checkout.connectors.sandbox import accounts
-from checkout.connectors.sandbox.models import Payment, PaymentPage
+from checkout.connectors.sandbox.models import Event, Payment, PaymentPage
 from checkout.models import Authorization, Checkout
 from checkout.purchase import _charge_request
 from checkout.start import checkout_request, claim, open_page
@@ -202,6 +202,19 @@ def test_an_open_page_that_was_paid_in_the_last_moment_does_not(checkout):
     deliver(checkout.connection, event)
 
     assert (state_of(checkout), Conversion.objects.count()) == ("succeeded", 1)
+
+
+@pytest.mark.parametrize("state", ["void", "failed"])
+def test_a_payment_of_a_call_that_was_given_up_still_counts(recommendation, state):
+    checkout = claimed(recommendation, "pm_card_visa")
+    connector_for(checkout.connection).charge_stored_method(_charge_request(checkout))
+    Checkout.objects.filter(pk=checkout.pk).update(state=state)
+    event = Event.objects.get(type="payment_intent.succeeded").payload
+
+    replies = [deliver(checkout.connection, event).json()["status"] for _ in range(2)]
+
+    assert (replies, state_of(checkout)) == (["conversion_recorded", "duplicate"], "succeeded")
+    assert Conversion.objects.count() == 1
 
 
 def test_a_late_answer_of_the_psp_does_not_reopen_what_was_ended(recommendation):
