@@ -305,7 +305,7 @@ class ConnectorError(RakoError):
     The HTTP status is for /v1/purchase; on /v1/checkout every failure is 502 (protocol, section 1).
     """
 
-    status, code, message = 502, "psp_error", "The payment processor failed"
+    status, code, message = 502, "psp_error", "Could not create checkout"
     outcome_unknown = False
     seconds: int | None = None  # after which it may be asked again
 
@@ -365,7 +365,7 @@ class NotPayable(ConnectorError):
 class PspRejected(ConnectorError):
     """The PSP refused the request itself: our mistake."""
 
-    code, message = "psp_rejected", "The payment processor refused the request"
+    code = "psp_rejected"
 
 
 class ConnectionRevoked(ConnectorError):
