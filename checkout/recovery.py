@@ -65,10 +65,11 @@ def _each(checkouts: QuerySet[Checkout], settle: Callable[[Checkout], bool], *, 
     silent: set[str | None] = set()  # the connections whose PSP did not answer: the rest of theirs can wait
     named = checkouts.order_by("updated_at").values_list("pk", "connection_id")
     for pk, connection_id in list(named[:at_most]):
-        if connection_id in silent:
-            continue
         if at_most is not None and time.monotonic() > until:
             break
+        if connection_id in silent:
+            _to_the_end(pk)
+            continue
         try:
             rows = Checkout.objects.select_related("connection", "merchant", "recommendation__offer", "session")
             done += settle(rows.get(pk=pk))
@@ -80,9 +81,13 @@ def _each(checkouts: QuerySet[Checkout], settle: Callable[[Checkout], bool], *, 
             log.exception("checkout %s could not be settled", pk)
         else:
             continue
-        # To the end of the queue: one PSP that is down must not starve the others.
-        Checkout.objects.filter(pk=pk).update(updated_at=timezone.now())
+        _to_the_end(pk)
     return done
+
+
+def _to_the_end(pk: str) -> None:
+    """To the end of the queue: one PSP that is down must not starve the others."""
+    Checkout.objects.filter(pk=pk).update(updated_at=timezone.now())
 
 
 def _recover(checkout: Checkout) -> bool:

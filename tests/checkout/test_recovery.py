@@ -15,6 +15,7 @@ from checkout.models import Authorization, Checkout
 from checkout.purchase import _charge_request
 from checkout.start import checkout_request, claim, open_page
 from ledger.models import Conversion
+from merchants.models import Connection
 from tests.checkout.psp import checkout_of, deliver, paid_event, pay
 from tests.factories import RecommendationFactory
 
@@ -184,6 +185,22 @@ def test_a_psp_that_is_down_keeps_the_checkout_for_later(recommendation):
     accounts.close_account(checkout.connection.account_id)
 
     assert (recovery.recover_checkouts(), state_of(checkout)) == (0, "creating")
+
+
+def test_a_psp_that_does_not_answer_is_asked_once_a_run_and_starves_nobody(settings, recommendation):
+    settings.RAKO_HYPERSWITCH_API_BASE = "http://127.0.0.1:9"  # nobody listens there
+    checkouts = [claimed(RecommendationFactory()) for _ in range(3)]
+    silent = checkouts[0].connection
+    credentials = {"api_key": "snd_0123456789", "profile_id": "pro_1"}
+    Connection.objects.filter(pk=silent.pk).update(kind="hyperswitch", credentials=credentials)
+    Checkout.objects.update(connection=silent)
+    other = aged(claimed(recommendation))
+    for checkout in checkouts:
+        aged(checkout)
+    before = timezone.now()
+
+    assert (recovery.recover_checkouts(), state_of(other)) == (1, "void")
+    assert Checkout.objects.filter(state="creating", updated_at__gte=before).count() == 3
 
 
 def test_an_open_page_whose_time_is_over_expires(checkout):

@@ -219,6 +219,15 @@ def test_an_event_is_not_taken_from_its_conversion(db, claimed_event):
     assert Event.objects.get().conversion_id == claimed_event.conversion_id
 
 
+@pytest.mark.parametrize("more", [1, 1000])
+def test_a_head_is_of_the_leaves_that_are_there(db, more):
+    append()
+    Sequencer().tick()
+    head = "INSERT INTO ledger_head (size, root, horizon, floor, cluster) SELECT max(index) + 1 + %s, 'x', '1', 0, 0"
+
+    assert refusal(f"{head} FROM ledger_leaf", [more]) == BROKEN
+
+
 # --- what the function takes ------------------------------------------------------------------------------------------
 
 
