@@ -49,16 +49,6 @@ def confirmed(split: Split) -> dict[Account, int]:
     }
 
 
-def settled(split: Split, payout: int) -> dict[Account, int]:
-    """What a sale occupies once `payout` was settled: what is reversed of it after that, the builder owes."""
-    return {
-        Account.MERCHANT_RECEIVABLE: split.amount,
-        Account.BUILDER_PAYABLE: -payout,
-        Account.BUILDER_CLAWBACK_DUE: payout - split.payout,
-        Account.FEE_REVENUE: -split.fee,
-    }
-
-
 def difference(old: dict[Account, int], new: dict[Account, int], parties: Parties) -> list[Posting]:
     """The postings that lead from one standing to another; none where nothing changes."""
     moved = Counter(new)

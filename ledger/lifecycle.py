@@ -15,7 +15,6 @@ from ledger import commission
 from ledger.accounts import Parties, Split, difference
 from ledger.models import Conversion, Event, Evidence, Status
 from ledger.standing import Happening, Sale, Standing, derive
-from merchants.models import Merchant
 from rako.core.aap_code import decode
 from rako.core.errors import Conflict
 from rako.core.facts import Fact, state
@@ -24,6 +23,9 @@ from rako.core.wire import instant
 from sessions_app.models import Session
 
 Kind = Event.Kind
+
+# What a sale may be while nothing has reversed it.
+_STANDING = (Status.MATCHED, Status.PENDING_VALIDATION, Status.VALIDATED, Status.DISPUTED, Status.RESOLVED)
 
 # What may follow on what. `unmatched` is the standing of evidence that found no recommendation (yet).
 MOVES: dict[Status, frozenset[Status]] = {
@@ -34,36 +36,25 @@ MOVES: dict[Status, frozenset[Status]] = {
     Status.PENDING_VALIDATION: frozenset(
         {Status.VALIDATED, Status.DISPUTED, Status.RESOLVED, Status.REJECTED, Status.CLAWED_BACK}
     ),
-    Status.VALIDATED: frozenset({Status.SETTLEMENT_PENDING, Status.DISPUTED, Status.REJECTED, Status.CLAWED_BACK}),
-    Status.SETTLEMENT_PENDING: frozenset({Status.SETTLED, Status.DISPUTED, Status.REJECTED, Status.CLAWED_BACK}),
-    Status.SETTLED: frozenset({Status.DISPUTED, Status.REJECTED, Status.CLAWED_BACK}),
-    Status.DISPUTED: frozenset(
-        {
-            *(Status.RESOLVED, Status.VALIDATED, Status.SETTLEMENT_PENDING, Status.SETTLED),
-            *(Status.REJECTED, Status.CLAWED_BACK),
-        }
-    ),
+    Status.VALIDATED: frozenset({Status.DISPUTED, Status.REJECTED, Status.CLAWED_BACK}),
+    # Said of a validated sale by its settlement, never of a conversion's row.
+    Status.SETTLEMENT_PENDING: frozenset(),
+    Status.SETTLED: frozenset(),
+    Status.DISPUTED: frozenset({Status.RESOLVED, Status.VALIDATED, Status.REJECTED, Status.CLAWED_BACK}),
     Status.RESOLVED: frozenset({Status.VALIDATED, Status.DISPUTED, Status.REJECTED, Status.CLAWED_BACK}),
-    # A refund that failed after all gives the sale back to where it was.
-    Status.CLAWED_BACK: frozenset(
-        {
-            *(Status.MATCHED, Status.PENDING_VALIDATION, Status.VALIDATED, Status.SETTLEMENT_PENDING, Status.SETTLED),
-            *(Status.DISPUTED, Status.RESOLVED, Status.REJECTED),
-        }
-    ),
-    # Something that came before the fraud, told after it.
-    Status.REJECTED: frozenset({Status.CLAWED_BACK}),
+    # A refund that failed after all gives the sale back to where it was, and so does a decision to reinstate it.
+    Status.CLAWED_BACK: frozenset({*_STANDING, Status.REJECTED}),
+    # Or it is something that came before the fraud, told after it.
+    Status.REJECTED: frozenset({*_STANDING, Status.CLAWED_BACK}),
 }
 
 # What we decide ourselves, about a sale that is there; all else happens outside, and is never refused.
-DECISIONS = frozenset({Kind.VALIDATED, Kind.SETTLEMENT_STARTED, Kind.SETTLED})
+DECISIONS = frozenset({Kind.VALIDATED, Kind.CORRECTED, Kind.HELD, Kind.RELEASED, Kind.SUPERSEDED, Kind.REINSTATED})
 
 _SESSION = {
     Status.MATCHED: Session.Status.CONVERTED,
     Status.PENDING_VALIDATION: Session.Status.CONVERTED,
     Status.VALIDATED: Session.Status.VALIDATED,
-    Status.SETTLEMENT_PENDING: Session.Status.VALIDATED,
-    Status.SETTLED: Session.Status.SETTLED,
     Status.REJECTED: Session.Status.CANCELLED,
     Status.DISPUTED: Session.Status.DISPUTED,
     Status.RESOLVED: Session.Status.RESOLVED,
@@ -80,7 +71,7 @@ class Told:
     """An authenticated statement that something happened to a sale.
 
     `sale_reference` is the payment's id at the PSP or the merchant's order reference; `reference` tells this event from
-    others of its kind: the refund's or dispute's id. `amount_minor` is what was refunded, or the payout settled.
+    others of its kind: the refund's or dispute's id. `amount_minor` is what was refunded, or what it is corrected to.
     """
 
     kind: Kind
@@ -121,20 +112,10 @@ def tell(merchant_id: str, told: Told) -> Conversion | None:
         if violated(error) != "event_told_once":
             raise
         return Event.objects.get(merchant=merchant_id, kind=told.kind, reference=told.reference).conversion
-    if told.kind == Kind.SETTLEMENT_STARTED and holds_money(merchant_id):
-        raise CannotMove("Reconciliation has open findings about this merchant's money")
     if event.conversion is not None:
         _carry_out(event.conversion.pk, [event])
         event.conversion.refresh_from_db()
     return event.conversion
-
-
-def holds_money(merchant_id: str) -> bool:
-    """Whether a PSP says otherwise of a merchant's money than is recorded: nothing of theirs is settled meanwhile."""
-    # By the relation's name: whoever keeps findings is above the ledger.
-    return Merchant.objects.filter(
-        pk=merchant_id, payment_findings__state="open", payment_findings__is_money=True
-    ).exists()
 
 
 def claim_waiting(conversion: Conversion, references: Iterable[str]) -> None:
@@ -165,12 +146,12 @@ def sale_of(conversion: Conversion) -> Sale:
     terms = decode(conversion.recommendation.aap_code).payload["com"]
     whole = Split(conversion.commission_minor, conversion.network_fee_minor, conversion.builder_payout_minor)
 
-    def split_after(refunded: int) -> Split:
-        if not refunded:
+    def split_of(value_minor: int) -> Split:
+        if value_minor == conversion.transaction_value_minor:
             return whole
         earned = commission.compute(
             terms,
-            value_minor=conversion.transaction_value_minor - refunded,
+            value_minor=value_minor,
             currency=conversion.currency,
             path=conversion.attribution_path,
             fee_rate=conversion.network_fee_rate,
@@ -179,10 +160,9 @@ def sale_of(conversion: Conversion) -> Sale:
 
     return Sale(
         value_minor=conversion.transaction_value_minor,
-        split=whole,
         validation_ends_at=conversion.first_validation_ends_at,
         validation_days=conversion.validation_days,
-        split_after=split_after,
+        split_of=split_of,
     )
 
 
@@ -230,7 +210,12 @@ def move(conversion: Conversion, before: Standing, after: Standing, event: Event
         raise CannotMove(f"A {before.status} conversion cannot become {after.status}")
     # Compare and swap: a concurrent mover gets zero rows, not a double transition.
     row = Conversion.objects.filter(pk=conversion.pk, status=before.status)
-    if not row.update(status=after.status, validation_ends_at=after.validation_ends_at):
+    if not row.update(
+        status=after.status,
+        validation_ends_at=after.validation_ends_at,
+        is_held=after.is_held,
+        is_superseded=after.is_superseded,
+    ):
         raise CannotMove(f"Conversion {conversion.pk} is no longer {before.status}")
     Session.objects.filter(pk=conversion.session_id).update(status=_SESSION[after.status])
     state(
@@ -241,6 +226,7 @@ def move(conversion: Conversion, before: Standing, after: Standing, event: Event
                 "conversion_id": conversion.pk,
                 "status_before": before.status.value,
                 "status": after.status.value,
+                "is_held": after.is_held,
                 "retained": {
                     "amount_minor": after.retained.amount,
                     "fee_minor": after.retained.fee,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ledger.accounts import NOTHING, Split, accrued, confirmed, settled
+from ledger.accounts import NOTHING, Split, accrued, confirmed
 from ledger.models.conversion import Event, Status
 from ledger.models.entry import Account
 
@@ -30,23 +30,27 @@ class Happening:
 
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """The sale as recorded. `split_after(refunded)` is the commission that is left when so much was refunded."""
+    """The sale as recorded. `split_of(value_minor)` is the commission that so large a sale earns."""
 
     value_minor: int
-    split: Split
     validation_ends_at: datetime | None
     validation_days: int
-    split_after: Callable[[int], Split]
+    split_of: Callable[[int], Split]
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Status, the commission that is left, when validation ends, and the accounts that this occupies."""
+    """Status, the commission that is left, when validation ends, and the accounts that this occupies.
+
+    What is held waits in its accounts: no settlement takes it.
+    """
 
     status: Status
     retained: Split
     validation_ends_at: datetime | None
     accounts: dict[Account, int]
+    is_held: bool
+    is_superseded: bool
 
 
 def derive(sale: Sale, events: Collection[Happening]) -> Standing:
@@ -54,12 +58,25 @@ def derive(sale: Sale, events: Collection[Happening]) -> Standing:
     told = sorted(events, key=lambda event: (event.occurred_at, _RANK[event.kind], event.reference))
     kinds = {event.kind for event in told}
     ends_at = _validation_end(sale, told)
+    value = next(
+        (event.amount_minor or 0 for event in reversed(told) if event.kind == Kind.CORRECTED), sale.value_minor
+    )
     reversed_by, refunded = _reversals(told, ends_at)
-    retained = NOTHING if reversed_by else sale.split_after(min(refunded, sale.value_minor))
-    if refunded >= sale.value_minor > 0:
-        retained, reversed_by = NOTHING, reversed_by or Status.CLAWED_BACK
-    status = reversed_by or _disputed(told) or _advance(kinds, ends_at)
-    return Standing(status, retained, ends_at, _occupied(sale, retained, told))
+    if refunded >= value > 0:
+        reversed_by = reversed_by or Status.CLAWED_BACK
+    is_superseded = Kind.SUPERSEDED in kinds
+    if is_superseded:
+        reversed_by = Status.REJECTED
+    retained = NOTHING if reversed_by else sale.split_of(value - min(refunded, value))
+    disputed = _disputed(told)
+    return Standing(
+        status=reversed_by or disputed or _advance(kinds, ends_at),
+        retained=retained,
+        validation_ends_at=ends_at,
+        accounts=confirmed(retained) if Kind.VALIDATED in kinds else accrued(retained),
+        is_held=disputed is not None or bool(_references(told, Kind.HELD) - _references(told, Kind.RELEASED)),
+        is_superseded=is_superseded,
+    )
 
 
 def _validation_end(sale: Sale, told: list[Happening]) -> datetime | None:
@@ -75,8 +92,9 @@ def _reversals(told: list[Happening], ends_at: datetime | None) -> tuple[Status 
 
     After validation the merchant absorbs refunds and cancellations; a lost dispute and fraud reverse at any time.
     """
-    failed = {event.reference for event in told if event.kind == Kind.REFUND_FAILED}
-    lost = _lost(told)
+    failed = _references(told, Kind.REFUND_FAILED)
+    # Money that was given back after all counts as won, whenever that is told.
+    lost = _references(told, Kind.DISPUTE_LOST) - _references(told, Kind.DISPUTE_WON)
     taken, refunded = None, 0
     for event in told:
         in_time = ends_at is None or event.occurred_at < ends_at
@@ -88,36 +106,24 @@ def _reversals(told: list[Happening], ends_at: datetime | None) -> tuple[Status 
             taken = taken or Status.CLAWED_BACK
         elif event.kind == Kind.REFUNDED and in_time and event.reference not in failed:
             refunded += event.amount_minor or 0
+        elif event.kind == Kind.REINSTATED:
+            taken, refunded = None, 0
     return taken, refunded
 
 
-def _lost(told: list[Happening]) -> set[str]:
-    """The disputes that were lost for good: money that was given back after all counts as won, whenever it is told."""
-    won = {event.reference for event in told if event.kind == Kind.DISPUTE_WON}
-    return {event.reference for event in told if event.kind == Kind.DISPUTE_LOST} - won
-
-
 def _disputed(told: list[Happening]) -> Status | None:
-    closed = {event.reference for event in told if event.kind in (Kind.DISPUTE_WON, Kind.DISPUTE_LOST)}
-    opened = {event.reference for event in told if event.kind == Kind.DISPUTE_OPENED}
-    return Status.DISPUTED if opened - closed else None
+    closed = _references(told, Kind.DISPUTE_WON) | _references(told, Kind.DISPUTE_LOST)
+    return Status.DISPUTED if _references(told, Kind.DISPUTE_OPENED) - closed else None
+
+
+def _references(told: list[Happening], kind: Event.Kind) -> set[str]:
+    """Which refunds, disputes or holds such events are of, whenever they were told."""
+    return {event.reference for event in told if event.kind == kind}
 
 
 def _advance(kinds: set[Kind], ends_at: datetime | None) -> Status:
-    """How far the sale has come on its way to the payout, when nothing stands in it."""
-    for kind, status in (
-        (Kind.SETTLED, Status.SETTLED),
-        (Kind.SETTLEMENT_STARTED, Status.SETTLEMENT_PENDING),
-        (Kind.VALIDATED, Status.VALIDATED),
-        (Kind.DISPUTE_WON, Status.RESOLVED),
-    ):
+    """How far the sale has come on its way to settlement, when nothing stands in it."""
+    for kind, status in ((Kind.VALIDATED, Status.VALIDATED), (Kind.DISPUTE_WON, Status.RESOLVED)):
         if kind in kinds:
             return status
     return Status.MATCHED if ends_at is None else Status.PENDING_VALIDATION
-
-
-def _occupied(sale: Sale, retained: Split, told: list[Happening]) -> dict[Account, int]:
-    settlement = next((event for event in told if event.kind == Kind.SETTLED), None)
-    if settlement is not None:
-        return settled(retained, sale.split.payout if settlement.amount_minor is None else settlement.amount_minor)
-    return confirmed(retained) if any(event.kind == Kind.VALIDATED for event in told) else accrued(retained)

@@ -30,7 +30,10 @@ class Level(models.TextChoices):
 
 
 class Status(models.TextChoices):
-    """Where a sale stands (protocol, section 3). `lifecycle` derives it from facts and alone moves it."""
+    """Where a sale stands (protocol, section 3). `lifecycle` derives it from facts and alone moves it.
+
+    `settlement_pending` and `settled` are said of a validated sale by the settlement that has it, and never stored.
+    """
 
     UNMATCHED = "unmatched"
     MATCHED = "matched"
@@ -47,8 +50,8 @@ class Status(models.TextChoices):
 class Conversion(models.Model):
     """A sale credited to one recommendation, with the commission it earns.
 
-    The row is a fact but for `status`, `verification_level` and `validation_ends_at`, which PostgreSQL lets change;
-    each change is an entry of the conversion's stream.
+    The row is a fact but for `status`, `verification_level`, `validation_ends_at`, `is_held` and `is_superseded`,
+    which PostgreSQL lets change; each change is an entry of the conversion's stream.
     """
 
     Status = Status
@@ -78,13 +81,23 @@ class Conversion(models.Model):
     # As far as the sale itself tells; a later event may start validation.
     first_validation_ends_at = models.DateTimeField(null=True, blank=True)
     validation_ends_at = models.DateTimeField(null=True, blank=True)
+    is_held = models.BooleanField(default=False, db_default=False, help_text="Not settled for now: disputed or held.")
+    is_superseded = models.BooleanField(
+        default=False, db_default=False, help_text="A path of higher priority has the order."
+    )
 
     class Meta:
         ordering = ["-recorded_at", "-id"]
         constraints = [
             # A session is one transaction (protocol, section 6): two payments never earn two commissions.
-            models.UniqueConstraint(fields=["session"], name="conversion_one_per_session"),
-            models.UniqueConstraint(fields=["merchant", "order_reference"], name="conversion_one_per_order"),
+            models.UniqueConstraint(
+                fields=["session"], condition=Q(is_superseded=False), name="conversion_one_per_session"
+            ),
+            models.UniqueConstraint(
+                fields=["merchant", "order_reference"],
+                condition=Q(is_superseded=False),
+                name="conversion_one_per_order",
+            ),
             models.CheckConstraint(
                 condition=Q(commission_minor=models.F("network_fee_minor") + models.F("builder_payout_minor")),
                 name="conversion_split_adds_up",
@@ -157,15 +170,18 @@ class Event(AppendOnlyModel):
     class Kind(models.TextChoices):
         VALIDATION_STARTED = "validation_started"
         VALIDATED = "validated"
+        CORRECTED = "corrected"  # the transaction value is another after all
         REFUNDED = "refunded"
         REFUND_FAILED = "refund_failed"
         CANCELLED = "cancelled"
         DISPUTE_OPENED = "dispute_opened"
         DISPUTE_WON = "dispute_won"
         DISPUTE_LOST = "dispute_lost"
+        HELD = "held"  # by a fraud signal, until staff release or confirm it
+        RELEASED = "released"
         FRAUD_FOUND = "fraud_found"
-        SETTLEMENT_STARTED = "settlement_started"
-        SETTLED = "settled"
+        SUPERSEDED = "superseded"  # a path of higher priority has the order; the reference is its conversion
+        REINSTATED = "reinstated"  # what reversed the sale before did so wrongly
 
     id = UlidField(primary_key=True)
     conversion = models.ForeignKey(Conversion, models.PROTECT, null=True, related_name="events")
@@ -175,7 +191,7 @@ class Event(AppendOnlyModel):
         max_length=255, help_text="The payment's id at the PSP, or the merchant's order reference."
     )
     reference = models.CharField(max_length=255, help_text="What tells this event from others of its kind.")
-    amount_minor = models.BigIntegerField(null=True, help_text="What was refunded.")
+    amount_minor = models.BigIntegerField(null=True, help_text="What was refunded, or the value it is corrected to.")
     reason = models.CharField(max_length=300, blank=True)
     occurred_at = models.DateTimeField()
     received_at = models.DateTimeField(default=timezone.now)

@@ -12,7 +12,7 @@ from rako.core.money import EXPONENTS
 
 
 class Account(models.TextChoices):
-    """The accounts of the double entry. Debits are positive, credits negative; all but the last four have an owner."""
+    """The accounts of the double entry. Debits are positive, credits negative; all but the last five have an owner."""
 
     MERCHANT_ACCRUED = "merchant_accrued", "owed by the merchant once validated"
     MERCHANT_RECEIVABLE = "merchant_receivable", "owed by the merchant"
@@ -21,6 +21,7 @@ class Account(models.TextChoices):
     BUILDER_CLAWBACK_DUE = "builder_clawback_due", "owed by the builder: paid out, then reversed"
     FEE_PENDING = "fee_pending", "the network's fee once validated"
     FEE_REVENUE = "fee_revenue", "the network's fee"
+    VAT_PAYABLE = "vat_payable", "VAT on the network's invoices"
     BANK_CLEARING = "bank_clearing", "money that moved through the bank"
     BAD_DEBT = "bad_debt", "what nobody will pay any more"
 

@@ -122,6 +122,9 @@ def _standing_differences(conversion: Conversion, told: list[Told]) -> Iterator[
         yield "V10", f"is {conversion.status}, but what happened makes it {standing.status}"
     if conversion.status != told[-1].facts.get("status"):
         yield "V10", f"is {conversion.status}, but its last entry tells otherwise"
+    for name in ("is_held", "is_superseded"):
+        if getattr(conversion, name) != getattr(standing, name):
+            yield "V10", f"{name} is not what happened makes it"
     if conversion.validation_ends_at != standing.validation_ends_at:
         yield "V10", "validation_ends_at is not what its events make it"
     levels = [entry.facts.get("verification_level") for entry in told if entry.kind in TELL_OF_EVIDENCE]

@@ -60,7 +60,19 @@ class MerchantAdmin(RakoAdmin):
     readonly_fields = ("id", "created_at", "payment_processor")
     fieldsets = (
         (None, {"fields": ("name", "status", "contact_email", "hosts")}),
-        ("Terms", {"fields": ("network_fee_rate", "requires_authorization", "payment_processor")}),
+        (
+            "Terms",
+            {
+                "fields": (
+                    *("network_fee_rate", "refunds_reverse_cpa", "accepts_extension", "accepts_influence"),
+                    *("requires_authorization", "payment_processor"),
+                )
+            },
+        ),
+        (
+            "Billing",
+            {"fields": ("legal_name", "billing_address", "billing_country", "vat_number", "vat_rate")},
+        ),
         ("Record", {"fields": ("id", "created_at")}),
     )
 

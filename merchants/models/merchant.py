@@ -50,11 +50,35 @@ class Merchant(models.Model):
     requires_authorization = models.BooleanField(
         default=False, help_text="Autonomous purchases need the buyer's mandate (`authorization`)."
     )
+    refunds_reverse_cpa = models.BooleanField(
+        default=False,
+        db_default=False,
+        verbose_name="part refunds reverse the CPA",
+        help_text="A part refund takes its share of fixed commissions, too; otherwise only a full one does.",
+    )
+    accepts_extension = models.BooleanField(
+        default=False, db_default=False, help_text="Pays for sales that a browser extension brought, by its own report."
+    )
+    accepts_influence = models.BooleanField(
+        default=False, db_default=False, help_text="Pays for sales that an answer influenced, by its own report."
+    )
+    legal_name = models.CharField(max_length=200, blank=True, help_text="As it stands on invoices; the name, if empty.")
+    billing_address = models.TextField(max_length=500, blank=True)
+    billing_country = models.CharField(max_length=2, blank=True, help_text="ISO 3166-1 alpha-2, such as GB.")
+    vat_number = models.CharField(max_length=20, blank=True)
+    vat_rate = models.DecimalField(
+        max_digits=5,
+        decimal_places=4,
+        default=Decimal(0),
+        db_default=Decimal(0),
+        help_text="VAT on the invoices it gets: 0.2 is 20 %; none for reverse charge.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         ordering = ["name"]
         constraints = [
+            models.CheckConstraint(condition=Q(vat_rate__gte=0) & Q(vat_rate__lt=1), name="merchant_vat_is_a_share"),
             models.CheckConstraint(
                 condition=Q(network_fee_rate__gte=0) & Q(network_fee_rate__lte=1), name="merchant_fee_is_a_share"
             ),

@@ -58,12 +58,6 @@ def conversion(recommendation):
     return payment(recommendation)
 
 
-def settle(merchant_id):
-    tell(merchant_id, told(Kind.VALIDATED, after=LATER))
-    tell(merchant_id, told(Kind.SETTLEMENT_STARTED, after=LATER))
-    return tell(merchant_id, told(Kind.SETTLED, after=LATER, amount=640))
-
-
 def balances():
     rows = Posting.objects.values("account").annotate(total=Sum("amount_minor"))
     return {row["account"]: row["total"] for row in rows if row["total"]}
@@ -85,24 +79,27 @@ def test_a_sale_is_accrued_when_it_is_recorded(conversion):
     assert balances() == ACCRUED
 
 
-def test_a_sale_walks_to_its_payout_and_every_balance_is_right(conversion, merchant_id):
-    for kind, status, expected in (
-        (Kind.VALIDATED, Status.VALIDATED, CONFIRMED),
-        (Kind.SETTLEMENT_STARTED, Status.SETTLEMENT_PENDING, CONFIRMED),
-        (Kind.SETTLED, Status.SETTLED, CONFIRMED),
-    ):
-        moved = tell(merchant_id, told(kind, after=LATER, amount=640 if kind == Kind.SETTLED else None))
+def test_a_sale_that_is_validated_is_owed(conversion, merchant_id):
+    moved = tell(merchant_id, told(Kind.VALIDATED, after=LATER))
 
-        assert (moved.status, balances()) == (status, expected)
+    assert (moved.status, balances()) == (Status.VALIDATED, CONFIRMED)
 
 
-def test_a_chargeback_after_the_payout_is_owed_by_the_builder(conversion, merchant_id):
-    settle(merchant_id)
+def test_a_chargeback_after_validation_is_owed_by_nobody(conversion, merchant_id):
+    tell(merchant_id, told(Kind.VALIDATED, after=LATER))
 
     moved = tell(merchant_id, told(Kind.DISPUTE_LOST, "d1"))
 
-    assert moved.status == "clawed_back"
-    assert balances() == {"builder_payable": -640, "builder_clawback_due": 640}
+    assert (moved.status, balances()) == ("clawed_back", {})
+
+
+def test_a_hold_is_seen_and_released_without_moving_money(conversion, merchant_id):
+    held = tell(merchant_id, told(Kind.HELD, "velocity"))
+    seen = (held.is_held, held.status, last_facts()["is_held"])
+    released = tell(merchant_id, told(Kind.RELEASED, "velocity"))
+
+    assert seen == (True, "pending_validation", True)
+    assert (released.is_held, balances()) == (False, ACCRUED)
 
 
 def test_each_event_is_one_entry_of_the_conversion_with_its_move(conversion, merchant_id):
@@ -114,6 +111,7 @@ def test_each_event_is_one_entry_of_the_conversion_with_its_move(conversion, mer
         "conversion_id": conversion.pk,
         "status_before": "pending_validation",
         "status": "clawed_back",
+        "is_held": False,
         "retained": {"amount_minor": 0, "fee_minor": 0, "payout_minor": 0},
         "event_amount_minor": 1000,
         "validation_ends_at": last_facts()["validation_ends_at"],
@@ -150,15 +148,16 @@ def test_an_event_of_another_merchants_payment_finds_nothing(conversion):
 
 
 def test_a_move_that_no_rule_allows_is_refused_and_leaves_no_trace(conversion, merchant_id):
+    tell(merchant_id, told(Kind.FRAUD_FOUND))
     with pytest.raises(CannotMove):
-        tell(merchant_id, told(Kind.SETTLED, amount=640))
+        tell(merchant_id, told(Kind.VALIDATED, after=timedelta(days=1)))
 
-    assert (Event.objects.count(), kinds()) == (0, {"conversion.recorded": 1})
+    assert (Event.objects.count(), kinds()) == (1, {"conversion.recorded": 1, "conversion.fraud_found": 1})
 
 
-def test_every_status_has_its_moves_and_from_rejected_no_way_leads_back():
+def test_every_status_has_its_moves_and_settlement_none():
     assert set(MOVES) == set(Status)
-    assert MOVES[Status.REJECTED] == {Status.CLAWED_BACK}
+    assert not MOVES[Status.SETTLEMENT_PENDING] | MOVES[Status.SETTLED]
     assert not any(Status.UNMATCHED in following for following in MOVES.values())
 
 
@@ -266,7 +265,7 @@ def test_a_payout_told_again_is_the_payout_of_then(conversion, merchant_id):
 
 
 def test_what_a_builder_owes_is_not_paid_out(conversion, merchant_id):
-    settle(merchant_id)
+    tell(merchant_id, told(Kind.VALIDATED, after=LATER))
     tell(merchant_id, told(Kind.DISPUTE_LOST, "d1"))
 
     with pytest.raises(NotCovered):
@@ -300,7 +299,7 @@ def test_postgres_lets_an_event_find_its_sale_once(recommendation, merchant_id):
 
 def test_a_decision_about_an_unknown_sale_is_refused(merchant_id):
     with pytest.raises(CannotMove):
-        tell(merchant_id, told(Kind.SETTLED, amount=640))
+        tell(merchant_id, told(Kind.VALIDATED, after=LATER))
 
     assert not Event.objects.exists()
 
@@ -319,7 +318,7 @@ def test_what_happens_outside_is_never_refused_in_whatever_order_it_is_told():
     choices = [Happening(kind, "r1", at, 1000) for kind in OUTSIDE for at in moments]
     choices.append(Happening(Kind.FRAUD_FOUND, "r2", moments[1], None))
     for ends_at in (None, SOLD_AT + timedelta(days=30)):
-        sale = Sale(1000, Split(800, 160, 640), ends_at, 30, lambda refunded: Split(800, 160, 640))
+        sale = Sale(1000, ends_at, 30, lambda value: Split(800, 160, 640))
         for events in itertools.permutations(choices, 3):
             statuses = [derive(sale, events[:count]).status for count in range(4)]
             for before, after in itertools.pairwise(statuses):

@@ -23,9 +23,9 @@ WHOLE = Split(800, 160, 640)
 PARTIES = Parties("merchant", "builder", "GBP")
 
 
-def sale(ends_at=ENDS_AT, split_after=lambda refunded: WHOLE):
+def sale(ends_at=ENDS_AT, split_of=lambda value: WHOLE):
     """10.00 GBP with a CPA of 8.00; the CPA stays whatever part is refunded."""
-    return Sale(1000, WHOLE, ends_at, 30, split_after)
+    return Sale(1000, ends_at, 30, split_of)
 
 
 def happened(kind, at=EARLY, reference="r1", amount=None):
@@ -34,7 +34,6 @@ def happened(kind, at=EARLY, reference="r1", amount=None):
 
 REFUND = happened(Kind.REFUNDED, amount=1000)
 VALIDATED = happened(Kind.VALIDATED, ENDS_AT)
-SETTLED = happened(Kind.SETTLED, LATE, amount=640)
 
 
 def owed(standing):
@@ -75,14 +74,16 @@ CONFIRMED = {"merchant_receivable": 800, "builder_payable": -640, "fee_revenue":
         # A refund that failed was none; the failure of another one changes nothing.
         ([REFUND, happened(Kind.REFUND_FAILED)], Status.PENDING_VALIDATION, ACCRUED),
         ([REFUND, happened(Kind.REFUND_FAILED, reference="r2")], Status.CLAWED_BACK, {}),
-        # On to the payout, and what is reversed after it the builder owes.
-        ([VALIDATED, happened(Kind.SETTLEMENT_STARTED, LATE)], Status.SETTLEMENT_PENDING, CONFIRMED),
-        ([VALIDATED, SETTLED], Status.SETTLED, CONFIRMED),
-        (
-            [VALIDATED, SETTLED, happened(Kind.DISPUTE_LOST, LATE)],
-            Status.CLAWED_BACK,
-            {"builder_payable": -640, "builder_clawback_due": 640},
-        ),
+        # What reversed a sale wrongly is undone; what comes after that counts again.
+        ([happened(Kind.CANCELLED), happened(Kind.REINSTATED, LATE)], Status.PENDING_VALIDATION, ACCRUED),
+        ([happened(Kind.FRAUD_FOUND), happened(Kind.REINSTATED)], Status.PENDING_VALIDATION, ACCRUED),
+        ([REFUND, VALIDATED, happened(Kind.REINSTATED, LATE)], Status.VALIDATED, CONFIRMED),
+        ([happened(Kind.REINSTATED), happened(Kind.FRAUD_FOUND, LATE)], Status.CLAWED_BACK, {}),
+        # An order that a path of higher priority has earns nothing here, whatever else is told.
+        ([happened(Kind.SUPERSEDED)], Status.REJECTED, {}),
+        ([VALIDATED, happened(Kind.SUPERSEDED, LATE), happened(Kind.REINSTATED, LATE)], Status.REJECTED, {}),
+        # A hold changes neither status nor accounts.
+        ([VALIDATED, happened(Kind.HELD)], Status.VALIDATED, CONFIRMED),
     ],
 )
 def test_the_clawback_table(events, status, accounts):
@@ -111,11 +112,39 @@ def test_parts_refunded_add_up_to_the_whole():
 
 def test_a_part_refunded_takes_the_percentage_with_it():
     standing = derive(
-        sale(split_after=lambda refunded: Split(400, 80, 320) if refunded else WHOLE),
+        sale(split_of=lambda value: WHOLE if value == 1000 else Split(400, 80, 320)),
         [happened(Kind.REFUNDED, amount=500)],
     )
 
     assert standing.accounts[Account.MERCHANT_ACCRUED] == 400
+
+
+def test_a_value_that_is_corrected_earns_what_it_is_corrected_to():
+    tenth = sale(split_of=lambda value: Split(value // 10, 0, value // 10))
+
+    corrected = derive(tenth, [happened(Kind.CORRECTED, amount=500)])
+    partly_back = derive(tenth, [happened(Kind.CORRECTED, amount=500), happened(Kind.REFUNDED, amount=200)])
+    all_back = derive(tenth, [happened(Kind.CORRECTED, amount=500), happened(Kind.REFUNDED, amount=500)])
+
+    assert (corrected.retained.amount, partly_back.retained.amount) == (50, 30)
+    assert all_back.status == Status.CLAWED_BACK
+
+
+@pytest.mark.parametrize(
+    ("events", "is_held"),
+    [
+        ([], False),
+        ([happened(Kind.HELD)], True),
+        ([happened(Kind.HELD), happened(Kind.RELEASED, LATE)], False),
+        ([happened(Kind.RELEASED), happened(Kind.HELD, LATE)], False),
+        ([happened(Kind.HELD), happened(Kind.RELEASED, reference="r2")], True),
+        ([happened(Kind.DISPUTE_OPENED)], True),
+        ([happened(Kind.DISPUTE_OPENED), happened(Kind.DISPUTE_WON)], False),
+        ([happened(Kind.HELD), happened(Kind.DISPUTE_WON)], True),
+    ],
+)
+def test_what_is_disputed_or_held_waits(events, is_held):
+    assert derive(sale(), events).is_held == is_held
 
 
 happenings = st.lists(
@@ -166,8 +195,8 @@ def model(events):
     """What the protocol's tables say, told event by event in the order of happening: an independent reading."""
     told = sorted(events, key=lambda event: (event.occurred_at, list(Kind).index(event.kind), event.reference))
     failed = {event.reference for event in told if event.kind == "refund_failed"}
-    standing, back, verdict, open_disputes = "pending_validation", 0, None, set()
-    stages = ["pending_validation", "resolved", "validated", "settlement_pending", "settled"]
+    standing, value, back, verdict, open_disputes = "pending_validation", 1000, 0, None, set()
+    stages = ["pending_validation", "resolved", "validated"]
     closed = {event.reference for event in told if event.kind in ("dispute_won", "dispute_lost")}
     won = {event.reference for event in told if event.kind == "dispute_won"}
     for event in told:
@@ -185,11 +214,15 @@ def model(events):
                 open_disputes.add(event.reference)
             case "dispute_won":
                 standing = max(standing, "resolved", key=stages.index)
-            case "validated" | "settled":
-                standing = max(standing, event.kind.value, key=stages.index)
-            case "settlement_started":
-                standing = max(standing, "settlement_pending", key=stages.index)
-    if verdict or back >= 1000:
+            case "validated":
+                standing = "validated"
+            case "corrected":
+                value = event.amount_minor
+            case "reinstated":
+                verdict, back = None, 0
+    if any(event.kind == "superseded" for event in told):
+        return "rejected"
+    if verdict or back >= value:
         return verdict or "clawed_back"
     return "disputed" if open_disputes else standing
 
