@@ -45,6 +45,12 @@ RAKO_AMOUNT_TOLERANCES = {
     "flights": setting("RAKO_AMOUNT_TOLERANCE_FLIGHTS", percent, "0"),
     "hotels": setting("RAKO_AMOUNT_TOLERANCE_HOTELS", percent, "0"),
 }
+# Who writes invoices, as they name it; lines of the address are separated by "|".
+RAKO_INVOICE_SELLER = {
+    "name": setting("RAKO_INVOICE_NAME", text, "Rako sandbox"),
+    "address": setting("RAKO_INVOICE_ADDRESS", text, "1 Sandbox Street|London|United Kingdom").replace("|", "\n"),
+    "vat_number": setting("RAKO_INVOICE_VAT_NUMBER", str, ""),
+}
 # The transparency log: its name, its signer's own folder (best on another disk), who watches it, who keeps copies.
 RAKO_LEDGER_ORIGIN = setting("RAKO_LEDGER_ORIGIN", log_origin, "rako.sh/ledger")
 RAKO_SIGNER_DIR = (BASE_DIR / setting("RAKO_SIGNER_DIR", folder, str(RAKO_DATA_DIR / "signer"))).resolve()
@@ -90,6 +96,7 @@ INSTALLED_APPS = [
     "merchants",
     "sessions_app",
     "ledger",
+    "settlement",
     "checkout",
     "checkout.connectors.sandbox",
 ]

@@ -17,7 +17,6 @@ from ledger.lifecycle import DECISIONS, MOVES, CannotMove, Told, tell
 from ledger.models import Conversion, Entry, Event, Evidence, Posting, Status
 from ledger.models.conversion import Level
 from ledger.standing import Happening, Sale, derive
-from ledger.transfers import NotCovered, PayoutConflict, pay_builder
 from rako.core.money import Money
 from tests.factories import OfferFactory, RecommendationFactory
 from tests.ledger.conftest import make_proof
@@ -240,38 +239,6 @@ def test_eight_reversals_at_once_reverse_once():
     assert Entry.objects.filter(stream_id=conversion.pk, postings__isnull=False).distinct().count() == 2
 
 
-@pytest.mark.django_db(transaction=True)
-def test_eight_payouts_of_one_balance_pay_once():
-    recommendation = RecommendationFactory()
-    conversion = payment(recommendation)
-    tell(conversion.merchant_id, told(Kind.VALIDATED, after=LATER))
-
-    for number in range(5 * DEPTH):
-        outcomes = race(
-            lambda n, number=number: pay_builder(conversion.builder, Money(640, "GBP"), reference=f"{number}-{n}")
-        )
-        paid = [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
-        refused = [outcome for outcome in outcomes if isinstance(outcome, NotCovered)]
-        assert (len(paid), len(refused)) == ((1, 7) if number == 0 else (0, 8)), outcomes
-    assert balances() == {"merchant_receivable": 800, "fee_revenue": -160, "bank_clearing": -640}
-
-
-def test_a_payout_told_again_is_the_payout_of_then(conversion, merchant_id):
-    tell(merchant_id, told(Kind.VALIDATED, after=LATER))
-
-    first, again = [pay_builder(conversion.builder, Money(640, "GBP"), reference="p1") for _ in range(2)]
-
-    assert (first.is_new, again.is_new, again.entry_id) == (True, False, first.entry_id)
-
-
-def test_what_a_builder_owes_is_not_paid_out(conversion, merchant_id):
-    tell(merchant_id, told(Kind.VALIDATED, after=LATER))
-    tell(merchant_id, told(Kind.DISPUTE_LOST, "d1"))
-
-    with pytest.raises(NotCovered):
-        pay_builder(conversion.builder, Money(1, "GBP"), reference="p1")
-
-
 def test_a_percentage_sheds_the_part_that_is_refunded(db):
     offer = OfferFactory(vertical="flights", price_minor=10000, terms={"type": "percentage", "rate": "5.00"})
     conversion = record_conversion(
@@ -330,23 +297,3 @@ def test_two_frauds_told_before_their_sale_do_not_block_it(recommendation, merch
     tell(merchant_id, told(Kind.FRAUD_FOUND, "f2", after=timedelta(days=40)))
 
     assert payment(recommendation).status == "rejected"
-
-
-def test_one_reference_pays_each_builder_its_own(conversion, merchant_id):
-    other = record_conversion(
-        RecommendationFactory(offer=conversion.offer), make_proof(reference="pi_2", order_reference="order-2")
-    ).conversion
-    for sale in ("pi_1", "pi_2"):
-        tell(merchant_id, told(Kind.VALIDATED, sale, after=LATER, sale=sale))
-
-    paid = [pay_builder(row.builder, Money(640, "GBP"), reference="batch-1") for row in (conversion, other)]
-
-    assert [entry.is_new for entry in paid] == [True, True]
-
-
-def test_a_payout_told_again_with_another_amount_is_a_conflict(conversion, merchant_id):
-    tell(merchant_id, told(Kind.VALIDATED, after=LATER))
-    pay_builder(conversion.builder, Money(640, "GBP"), reference="p1")
-
-    with pytest.raises(PayoutConflict):
-        pay_builder(conversion.builder, Money(1, "GBP"), reference="p1")
