@@ -104,7 +104,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='Line',
             fields=[
-                ('pk', models.CompositePrimaryKey('conversion', 'batch', 'currency', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('pk', models.CompositePrimaryKey('conversion', 'batch', blank=True, editable=False, primary_key=True, serialize=False)),
                 ('currency', models.CharField(max_length=3)),
                 ('merchant_id', models.CharField(db_collation='C', max_length=26)),
                 ('builder_id', models.CharField(db_collation='C', max_length=26)),

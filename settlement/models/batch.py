@@ -46,7 +46,7 @@ class Line(AppendOnlyModel):
     foreign key of theirs is checked, for what they refer to is never deleted.
     """
 
-    pk = models.CompositePrimaryKey("conversion", "batch", "currency")
+    pk = models.CompositePrimaryKey("conversion", "batch")
     batch = models.ForeignKey(Batch, models.PROTECT, related_name="lines", db_constraint=False, db_index=False)
     conversion = models.ForeignKey(
         Conversion, models.PROTECT, related_name="settlement_lines", db_constraint=False, db_index=False

@@ -15,15 +15,28 @@ from rako.core.append_only import GUARDED_TABLES, AppendOnlyError, AppendOnlyMod
 from rako.core.ids import new_id
 from sessions_app.clicks import log_click
 from sessions_app.models import Recommendation
+from settlement.models import (
+    Batch,
+    Invoice,
+    Line,
+    MerchantPayment,
+    Payout,
+    PayoutFile,
+    Statement,
+    Waiting,
+)
 from tests.checkout.psp import checkout_of, deliver, paid_event
 from tests.factories import RecommendationFactory
 
 TABLES = sorted(GUARDED_TABLES)
 # What a lifecycle moves; every other column of a guarded table is a fact.
 CHANGEABLE = {
-    "ledger_conversion": {"status", "verification_level", "validation_ends_at"},
+    "ledger_conversion": {"status", "verification_level", "validation_ends_at", "is_held", "is_superseded"},
     "ledger_event": {"conversion_id"},  # once: see below
     "merchants_signingkey": {"valid_to"},
+    "settlement_invoice": {"paid_at"},
+    "settlement_statement": {"payout_id"},
+    "settlement_payout": {"state", "attempts", "file_id", "failure", "submitted_at", "paid_at"},
     "checkout_webhookreceipt": {
         *("state", "attempts", "processed_at", "result", "failed_check", "reason", "conversion_id"),
         *("awaits", "retry_at"),
@@ -32,6 +45,7 @@ CHANGEABLE = {
 MOVES_MONEY = "entry_id IN (SELECT entry_id FROM ledger_posting)"
 RESTRICTED, REFUSED_AT_INSERT = "23001", "23000"
 APPEND_ONLY = [model for model in apps.get_models() if issubclass(model, AppendOnlyModel)]
+HASHES = {"lines_sha256": "0" * 64, "document_sha256": "0" * 64}
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -49,7 +63,40 @@ def facts(db):
     LogKey.objects.create(vkey="vkey", purpose=LogKey.Purpose.CHECKPOINT)
     Tile.objects.create(level=0, index=0, hashes=b"", root=b"")
     Verification.objects.create(mode=Verification.Mode.FULL, entries=1, size=1, is_sound=True, seconds=0.1)
+    settled(Conversion.objects.get())
     run("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def settled(sale):
+    """A month with a row in each of its tables."""
+    parties = {"merchant_id": sale.merchant_id, "builder_id": sale.builder_id}
+    split = {"commission_minor": 800, "fee_minor": 160, "payout_minor": 640}
+    batch = Batch.objects.create(
+        period="2026-01", rule_version=1, cut=0, inputs={}, line_count=1, document=b"{}", **HASHES
+    )
+    Line.objects.create(batch=batch, conversion=sale, currency="GBP", up_to_seq=1, is_late=False, **parties, **split)
+    Waiting.objects.create(batch=batch, conversion=sale, reason="held", after_seq=0, payout_minor=0)
+    payout_file = PayoutFile.objects.create(provider="bank_file", currency="GBP", content=b"", sha256="")
+    about = {"batch": batch, "currency": "GBP"}
+    payout = Payout.objects.create(builder=sale.builder, amount_minor=640, file=payout_file, **about)
+    amounts = dict.fromkeys(("opening_minor", "earned_minor", "reversed_minor", "paid_minor", "closing_minor"), 0)
+    Statement.objects.create(number="STM-1", builder=sale.builder, line_count=1, payout=payout, **about, **amounts)
+    money = {"net_minor": 800, "vat_rate": 0, "vat_minor": 0, "total_minor": 800}
+    dates = {"issued_on": LONG_AGO, "due_on": LONG_AGO}
+    Invoice.objects.create(
+        kind="invoice",
+        number="INV-1",
+        merchant=sale.merchant,
+        line_count=1,
+        seller={},
+        buyer={},
+        **about,
+        **money,
+        **dates,
+    )
+    MerchantPayment.objects.create(
+        merchant=sale.merchant, currency="GBP", amount_minor=800, reference="r", received_on=LONG_AGO
+    )
 
 
 def run(sql, *values):
