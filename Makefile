@@ -6,10 +6,10 @@ RUNTIME := .venv/.runtime-ready
 DEVELOPMENT := .venv/.development-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-deep lint bench bench-ledger bench-payments clean
+.PHONY: help demo serve test test-deep lint bench bench-ledger bench-payments bench-settlement replay clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 demo: $(RUNTIME) ## Walk the main job over HTTP on a free port, print each step, verify the ledger
 	@$(BIN)/python manage.py demo
@@ -38,6 +38,12 @@ bench-ledger: $(DEVELOPMENT) ## Measure appends, log, proofs and verification
 
 bench-payments: $(DEVELOPMENT) ## Measure checkouts at a slow processor, webhooks and reconciliation
 	@$(BIN)/python -m benchmarks.payments
+
+bench-settlement: $(DEVELOPMENT) ## Measure closing months of up to RAKO_BENCHMARK_COMMISSIONS
+	@$(BIN)/python -m benchmarks.settlement
+
+replay: $(DEVELOPMENT) ## Report, validate and settle 69,659 real orders of 18 months; compare with plain Python
+	@$(BIN)/python -m benchmarks.replay
 
 clean: ## Remove the environment, the embedded database and all local data
 	rm -rf .venv .rako .counterparties
