@@ -18,6 +18,12 @@ pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).resolve().parent.parent.parent
 MIGRATE = "from django.core.management import call_command; call_command('migrate', verbosity=0, skip_checks=True)"
 BACK = "call_command('migrate', 'ledger', 'zero', verbosity=0, skip_checks=True)"
+TO_THE_OLD_APPEND = "call_command('migrate', 'ledger', '0004', verbosity=0, skip_checks=True)"
+REPLACED = {"ledger_append", "ledger_entry_stamp", "ledger_with_entry", "ledger_posting_balanced"}
+APPEND = """
+SELECT ledger_append(id, id, 'test.told', '{}', repeat('0', 32), now(), id, NULL, NULL, NULL, NULL, NULL,
+    '{bad_debt,fee_pending}', '{"",""}', '{GBP,GBP}', '{5,-5}') FROM rpad(%s, 26, '0') AS id
+"""
 # name, table, function, and whether it fires in every session ('A')
 TRIGGERS_NOW = """
 SELECT tgname::text, tgrelid::regclass::text, tgfoid::regproc::text, tgenabled::text FROM pg_trigger
@@ -121,6 +127,22 @@ def test_nobody_may_append_unless_granted(migrated):
     assert (
         migrated.ask("SELECT proname FROM pg_proc WHERE proname = 'ledger_append' AND proacl::text ~ '[{,]='") == set()
     )
+
+
+def test_entries_are_appended_before_and_after_the_append_became_cheaper(migrated):
+    migrated.ask(APPEND, ["01"])
+    before = migrated.ask(SCHEMA)
+
+    migrated.migrate(MIGRATE.split("; ")[0], TO_THE_OLD_APPEND)
+    migrated.ask(APPEND, ["02"])
+    old = migrated.ask(SCHEMA)
+    migrated.migrate(MIGRATE)
+    migrated.ask(APPEND, ["03"])
+
+    assert len([line for line in old - before if "_like" in line]) == 4
+    assert {line.split("(")[0] for line in before - old} == REPLACED
+    assert migrated.ask(SCHEMA) == before
+    assert migrated.ask("SELECT count(*), (SELECT count(*) FROM ledger_posting) FROM ledger_entry") == {(3, 6)}
 
 
 def test_all_the_way_back_and_forward_again_is_the_same(migrated):
