@@ -1,8 +1,8 @@
 """What Django does not know of PostgreSQL: why it says no, and statements whose plans it keeps."""
 
-from django.db import IntegrityError, connection
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections
 from django.db.backends.utils import CursorWrapper
-from psycopg import Cursor
+from psycopg import Cursor, pq
 
 
 def violated(error: IntegrityError) -> str:
@@ -17,6 +17,8 @@ def prepared_cursor() -> CursorWrapper:
     For the few statements that every request sends. It takes one command at a time, and reads text and numbers where
     Django's cursors would; whoever listens to Django's statements hears of its, too.
     """
-    connection.ensure_connection()
-    cursor = Cursor(connection.connection)
-    return connection.make_debug_cursor(cursor) if connection.queries_logged else connection.make_cursor(cursor)  # type: ignore[arg-type]
+    database = connections[DEFAULT_DB_ALIAS]
+    database.ensure_connection()
+    cursor = Cursor(database.connection)
+    cursor.format = pq.Format.BINARY  # times come as numbers, not as text to be parsed
+    return database.make_debug_cursor(cursor) if database.queries_logged else database.make_cursor(cursor)  # type: ignore[arg-type]
