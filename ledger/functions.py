@@ -36,7 +36,7 @@ END $$;
 # stamps it, and stores postings and openings with it. SECURITY DEFINER: the application needs no right to write the
 # tables themselves. Without sequential scans, because a plan that was kept while a table was small would be used until
 # the next ANALYZE. All values that enter the body unquoted by JSON are held to shapes that need no quoting. Conditions
-# and the body are plain expressions: PL/pgSQL takes ten times as long over one with a query in it.
+# and the body are plain expressions: PL/pgSQL takes forty times as long over one with a query in it.
 APPEND = r"""
 CREATE FUNCTION ledger_append(
     p_entry_id text, p_stream_id text, p_kind text, p_facts text, p_nonce text, p_occurred_at timestamptz, p_key text,
