@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ('ledger', '0006_outcomes'),
+        ('ledger', '0007_outcomes'),
         ('merchants', '0004_commercial_terms'),
         ('sessions_app', '0002_guards'),
     ]

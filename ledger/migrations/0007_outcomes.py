@@ -83,7 +83,7 @@ class Migration(migrations.Migration):
     # Indexes are built beside running writers.
     atomic = False
 
-    dependencies = [("ledger", "0004_evidence_merchant"), ("sessions_app", "0002_guards")]
+    dependencies = [("ledger", "0006_no_pattern_indexes"), ("sessions_app", "0002_guards")]
 
     operations = [
         migrations.AddField(
