@@ -1,6 +1,7 @@
-"""V2, V8, V9: an entry is what was hashed, its columns, postings and openings say what its body says, and it follows
-the entry before it in its stream."""
+"""V2, V8, V9, V10: an entry is what was hashed, its columns, postings and openings say what its body says, it follows
+the entry before it in its stream, and its postings balance."""
 
+from collections import Counter
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
@@ -40,6 +41,8 @@ def _check(row: tuple[Any, ...], report: Report) -> None:
     if found != row[_HASH] or (found != row[_LEAF] and row[_INDEX] is not None):
         report.add("V2", row[_ENTRY_ID], "the leaf's hash is not that of the body", row[_INDEX])
     _compare(row, report)
+    for currency in _unbalanced(row[_LINE]):
+        report.add("V10", row[_ENTRY_ID], f"the postings in {currency} do not add up to zero", row[_INDEX])
     if row[_LINE] is not None and not _are_owners(row[_LINE], row[_MERCHANT], row[_AGENTS]):
         report.add("V8", row[_ENTRY_ID], "a posting belongs to another party", row[_INDEX])
 
@@ -102,6 +105,14 @@ def _parse(raw: bytes) -> dict[str, Any] | None:
         return None
     is_formed = type(body["facts"]) is dict and type(body["sealed"]) is dict and type(body["postings"]) is list
     return body if is_formed else None
+
+
+def _unbalanced(line: Sequence[str] | None) -> list[str]:
+    """The currencies in which an entry's postings do not add up to zero."""
+    sums: Counter[str] = Counter()
+    for _, currency, amount in orjson.loads(line[0]) if line else []:
+        sums[currency] += amount
+    return [currency for currency, amount in sums.items() if amount]
 
 
 def _are_owners(line: Sequence[str], merchant_id: str | None, for_agent: bytes | None) -> bool:

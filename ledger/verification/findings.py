@@ -48,6 +48,16 @@ class Report:
             if self._first is None or _place(finding) < _place(self._first):
                 self._first = finding
 
+    def merge(self, other: "Report") -> None:
+        """Note what another report has, as found after all that is here."""
+        missed = other.count - len(other.kept)
+        self.take(other.kept)
+        self.count += missed
+        if other.first is not None and (self._first is None or _place(other.first) < _place(self._first)):
+            self._first = other.first
+        for what, number in other.checked.items():
+            self.tally(what, number)
+
     def tally(self, what: str, number: int = 1) -> None:
         """Count what was looked at."""
         self.checked[what] = self.checked.get(what, 0) + number

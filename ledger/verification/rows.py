@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import connection
 from psycopg import Cursor, capabilities
+from psycopg.types.numeric import Int8BinaryLoader
 
 ISO = """'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'"""
 
@@ -40,12 +41,10 @@ LEFT JOIN ledger_opening for_agent ON for_agent.entry_id = entry.id AND for_agen
 _SELECT = f"SELECT {', '.join(sql for _, sql in _COLUMNS)}"
 _LEAVES = "FROM ledger_leaf leaf LEFT JOIN ledger_entry entry ON entry.id = leaf.entry_id"
 _ENTRIES = "FROM ledger_entry entry LEFT JOIN ledger_leaf leaf ON leaf.entry_id = entry.id"
-# An entry's postings as its body writes them, their accounts and owners.
-_LINES = """
-SELECT posting.entry_id,
-    '[' || string_agg('["' || account || '","' || currency || '",' || amount_minor || ']', ',' ORDER BY place) || ']',
-    string_agg(account, ',' ORDER BY place), string_agg(owner_id, ',' ORDER BY place)
-"""
+# An entry's postings as its body writes them, and their owners.
+LINES = """string_agg('["' || account || '","' || currency || '",' || amount_minor || ']', ',' ORDER BY place)"""
+OWNERS = "string_agg(owner_id, ',' ORDER BY place)"
+_LINES = f"SELECT posting.entry_id, '[' || {LINES} || ']', string_agg(account, ',' ORDER BY place), {OWNERS}"
 
 
 def leaves_at(indices: Sequence[int]) -> Iterator[tuple[Any, ...]]:
@@ -70,11 +69,12 @@ def _read(source: str, where: str, values: list[Any]) -> Iterator[tuple[Any, ...
 
 
 def stream(sql: str, values: list[Any] | dict[str, Any]) -> Iterator[tuple[Any, ...]]:
-    """The rows of a statement, while PostgreSQL is still at work on it."""
+    """The rows of a statement, while PostgreSQL is still at work on it. Times are microseconds since 2000."""
     # Binary rows that arrive while they are read: half the cost of a COPY, and all rows are never held at once. (By a
     # cursor of psycopg's own: Django's has text results only.)
     size = _AT_ONCE if capabilities.has_stream_chunked() else 1
     with connection.wrap_database_errors, Cursor(connection.connection) as cursor:
+        cursor.adapters.register_loader("timestamptz", Int8BinaryLoader)  # as they are sent
         yield from cursor.stream(sql, values, binary=True, size=size)
 
 
@@ -85,7 +85,7 @@ def _probing() -> AbstractContextManager[None]:
 
 def in_order() -> AbstractContextManager[None]:
     """Read tables side by side in the order of their keys: for many neighbours, half the cost of looking them up."""
-    return _planning("enable_hashjoin", "enable_nestloop")
+    return _planning("enable_hashjoin", "enable_nestloop", "enable_bitmapscan")
 
 
 @contextmanager

@@ -1,12 +1,11 @@
 """A whole verification: what is checked, in which order, and on which state of the database."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 
-from django.db import connection, transaction
+from django.db import connection
 
 from ledger.verification.checkpoints import check_checkpoints, check_cosignatures, checkpoint_keys
 from ledger.verification.findings import Report
@@ -16,6 +15,7 @@ from ledger.verification.others import other_checks
 from ledger.verification.outside import checkpoint_claims, signer_claims
 from ledger.verification.rows import query
 from ledger.verification.sample import check_sample
+from ledger.verification.snapshots import beside, one_snapshot
 from ledger.verification.stories import Stories
 from ledger.verification.tables import check_constraints, check_privileges, check_tables
 from ledger.verification.times import check_clock
@@ -43,10 +43,10 @@ class Scope:
 
 def verify(scope: Scope) -> Report:
     """Verify the ledger. Whatever is wrong is a finding; raises DatabaseError, or Unreadable for such notes."""
-    report = Report()
+    report, in_sql = Report(), Report()
     # Before the snapshot: the signer never remembers more than the database then has.
     claims = signer_claims(report)
-    with _one_snapshot():
+    with one_snapshot() as snapshot:
         if scope.sample is not None:
             report.tally("size", check_sample(report, scope.sample))
             check_guards(report)
@@ -54,10 +54,12 @@ def verify(scope: Scope) -> Report:
         claims += checkpoint_claims(report, scope.notes, checkpoint_keys(Report()))
         walk, stories = Walk(report, since=scope.since, claims=claims), Stories(report, scope.since)
         report.tally("size", walk.size)
-        steps = chain(walk, stories, _at_once(report, scope))
         late: list[int] = []
-        for step in progress(steps, total=walk.steps + stories.steps + 3, label="ledger"):
-            late = step if isinstance(step, list) else late
+        with beside(snapshot, lambda: _in_sql(in_sql, scope)) as others:
+            steps = chain(walk, stories, others)
+            for step in progress(steps, total=walk.steps + stories.steps + 3, label="ledger"):
+                late = step if isinstance(step, list) else late
+        report.merge(in_sql)
     check_late(report, late)
     return report
 
@@ -68,13 +70,13 @@ def check_guards(report: Report) -> None:
         check(report)
 
 
-def _at_once(report: Report, scope: Scope) -> Iterator[int | list[int]]:
+def _in_sql(report: Report, scope: Scope) -> Iterator[int | list[int]]:
     """The checks that PostgreSQL makes in a few statements; gives the entries that should have been in the log."""
     check_checkpoints(report, checkpoint_keys(report), scope.since)
     check_cosignatures(report, scope.since)
     check_clock(report, scope.since)
     yield 0
-    check_money(report)
+    check_money(report, scope.since)
     check_guards(report)
     if not scope.since:
         for check in other_checks():
@@ -87,14 +89,3 @@ def _now() -> datetime:
     """The database's time; in a snapshot, when that was taken."""
     column = "statement_timestamp()" if connection.in_atomic_block else "transaction_timestamp()"
     return query(f"SELECT {column}")[0][0]  # type: ignore[no-any-return]
-
-
-@contextmanager
-def _one_snapshot() -> Iterator[None]:
-    """One state of the database for all statements, however long they take; nobody waits for us."""
-    if connection.in_atomic_block:  # the caller's
-        yield
-        return
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        yield

@@ -1,69 +1,57 @@
 """Spells each entry's body from the columns, postings and openings that copy it: byte for byte the body, or something
 is wrong.
 
-This is where a verification spends its time. PostgreSQL writes what should stand around evidence, facts and nonce while
-we hash, and read no more of a body than we must – the facts. It only says yes or no; `entries` looks at what is odd
-again and works out the reasons. Where the facts are is told from both ends, so that nothing in them can pose as another
-part.
+This is where a verification spends its time. PostgreSQL joins the parts, and we spell what should stand around
+evidence, facts and nonce. A yes or no is enough here; `entries` looks at what is odd again and works out the reasons.
+Where the facts are is told from both ends, so that nothing in them can pose as another part.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
 import orjson
 
-from ledger.verification.rows import ISO, in_order, query, stream
+from ledger.verification.rows import LINES, OWNERS, in_order, query, stream
 from rako.core.facts import canonical
 
 _CANONICAL = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
-# Between what PostgreSQL spells: evidence, facts, kind and nonce.
-_MIDDLE = re.compile(
-    rb'(?:null|"[0-9a-f]{64}"),"facts":(\{.*\}),"kind":"([a-z_]+(?:\.[a-z_]+)*)","nonce":"[0-9a-f]{32}', re.DOTALL
-)
+_KIND = re.compile(r"[a-z_]+(?:\.[a-z_]+)*")
+_HEX = b"0123456789abcdef"
+_NONCE = 32
 _PLAIN = frozenset({str, int, bool, type(None)})
+# What reading a column that was emptied, or holds what no entry has, may come to.
+_UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+# PostgreSQL counts time from here, in microseconds.
+_EPOCH = datetime(2000, 1, 1)  # noqa: DTZ001 - all in UTC
+_MILLISECONDS = [f".{count:03d}Z" for count in range(1000)]
 
-# The parts of entries are read in the order of their numbers, side by side.
-_RANGE = "SELECT min(entry_id), max(entry_id) FROM ledger_leaf WHERE index >= %s AND index < %s"
-_SPELT = f"""
-SELECT leaf.index, leaf.leaf_hash, entry.body, entry.recorded, convert_to(entry.kind, 'UTF8'), entry.merchant_id,
-    entry.agent_id, convert_to('{{"entry_id":"' || entry.entry_id || '","evidence":', 'UTF8'),
-    convert_to('","occurred_at":"' || to_char(entry.occurred_at AT TIME ZONE 'UTC', {ISO})
-        || '","postings":[' || coalesce(posting.lines, '') || '],"prev":'
-        || CASE entry.stream_seq WHEN 1 THEN 'null' ELSE '"' || encode((
-            SELECT before.leaf_hash FROM ledger_entry before
-            WHERE before.stream_id = entry.stream_id AND before.stream_seq = entry.stream_seq - 1
-        ), 'hex') || '"' END
-        || ',"recorded_at":"' || entry.recorded || '","sealed":{{', 'UTF8'),
-    agent.content, merchant.content,
-    convert_to('}},"stream_id":"' || entry.stream_id || '","stream_seq":' || entry.stream_seq || ',"v":1}}', 'UTF8'),
-    leaf.leaf_hash = entry.leaf_hash AND (posting.entry_id IS NULL OR (
-        (posting.merchant IS NULL OR (posting.merchant = entry.merchant_id AND posting.merchant = posting.merchant_2))
-        AND (posting.builder IS NULL OR (posting.builder = posting.builder_2 AND position(
-            convert_to('"builder_id":"' || posting.builder || '"', 'UTF8') IN coalesce(agent.content, '')
-        ) > 0))
-        AND posting.other IS NULL
-    ))
+# The parts of entries are read in the order of their numbers, side by side. (OFFSET 0: or else the least and the
+# greatest would be looked for from the ends of the whole log.)
+_RANGE = """
+SELECT min(entry_id), max(entry_id)
+FROM (SELECT entry_id FROM ledger_leaf WHERE index >= %s AND index < %s OFFSET 0) leaf
+"""
+_STORED = f"""
+SELECT leaf.index, leaf.leaf_hash, leaf.leaf_hash = entry.leaf_hash, entry.recorded_at, entry.body, entry.entry_id,
+    entry.kind, entry.merchant_id, entry.agent_id, entry.occurred_at, entry.stream_id, entry.stream_seq, (
+        SELECT before.leaf_hash FROM ledger_entry before WHERE entry.stream_seq <> 1
+            AND before.stream_id = entry.stream_id AND before.stream_seq = entry.stream_seq - 1
+    ),
+    sha256(agent.content), sha256(merchant.content),
+    posting.lines, posting.owners, CASE WHEN posting.entry_id IS NOT NULL THEN agent.content END
 FROM ledger_leaf leaf
-LEFT JOIN (
-    SELECT *, to_char(recorded_at AT TIME ZONE 'UTC', {ISO}) AS recorded
-    FROM ledger_entry WHERE id BETWEEN %(lowest)s AND %(highest)s ORDER BY id OFFSET 0
-) entry ON entry.id = leaf.entry_id
+LEFT JOIN ledger_entry entry ON entry.id = leaf.entry_id AND entry.id BETWEEN %(lowest)s AND %(highest)s
 LEFT JOIN ledger_opening agent ON agent.entry_id = leaf.entry_id
     AND agent.party = 'agent' AND agent.entry_id BETWEEN %(lowest)s AND %(highest)s
 LEFT JOIN ledger_opening merchant ON merchant.entry_id = leaf.entry_id
     AND merchant.party = 'merchant' AND merchant.entry_id BETWEEN %(lowest)s AND %(highest)s
 LEFT JOIN (
-    SELECT entry_id,
-        string_agg('["' || account || '","' || currency || '",' || amount_minor || ']', ',' ORDER BY place) AS lines,
-        min(owner_id) FILTER (WHERE starts_with(account, 'merchant_')) AS merchant,
-        max(owner_id) FILTER (WHERE starts_with(account, 'merchant_')) AS merchant_2,
-        min(owner_id) FILTER (WHERE starts_with(account, 'builder_')) AS builder,
-        max(owner_id) FILTER (WHERE starts_with(account, 'builder_')) AS builder_2,
-        max(owner_id) FILTER (
-            WHERE owner_id <> '' AND NOT starts_with(account, 'merchant_') AND NOT starts_with(account, 'builder_')
-        ) AS other
+    SELECT entry_id, {LINES} AS lines, {OWNERS} AS owners
     FROM ledger_posting WHERE entry_id BETWEEN %(lowest)s AND %(highest)s GROUP BY entry_id
 ) posting ON posting.entry_id = leaf.entry_id
 WHERE leaf.index >= %(first)s AND leaf.index < %(last)s
@@ -76,42 +64,111 @@ def leaves(first: int, last: int) -> Iterator[tuple[int, bytes, str | None, bool
     lowest, highest = query(_RANGE, [first, last])[0]
     values = {"first": first, "last": last, "lowest": lowest, "highest": highest}
     with in_order():
-        for index, leaf_hash, body, recorded, *parts, agrees in stream(_SPELT, values):
-            is_sound = agrees is True and sha256(b"\x00" + body).digest() == leaf_hash and _is_spelt(body, *parts)
-            yield index, leaf_hash, recorded, is_sound
+        for index, leaf_hash, agrees, recorded_at, *parts in stream(_STORED, values):
+            recorded = is_sound = None
+            if agrees:
+                try:
+                    recorded = _iso(recorded_at)
+                    is_sound = sha256(b"\x00" + parts[0]).digest() == leaf_hash and _is_spelt(recorded, *parts)
+                except _UNREADABLE:
+                    is_sound = False
+            yield index, leaf_hash, recorded, is_sound is True
 
 
 def _is_spelt(
+    recorded: str,
     body: bytes,
-    kind: bytes,
+    entry_id: str,
+    kind: str,
     merchant_id: str | None,
     agent_id: str | None,
-    head: bytes,
-    before_sealed: bytes | None,
+    occurred_at: int,
+    stream_id: str,
+    stream_seq: int,
+    before: bytes | None,
+    agent: bytes | None,
+    merchant: bytes | None,
+    lines: str | None,
+    owners: str | None,
     for_agent: bytes | None,
-    for_merchant: bytes | None,
-    after_sealed: bytes,
 ) -> bool:
-    if before_sealed is None:  # the entry that it follows is missing
+    if (before is None) is not (stream_seq == 1):
         return False
-    agent = b"" if for_agent is None else b'"agent":"%b"' % sha256(for_agent).hexdigest().encode()
-    merchant = b"" if for_merchant is None else b'"merchant":"%b"' % sha256(for_merchant).hexdigest().encode()
-    tail = b"".join((before_sealed, agent, b"," if agent and merchant else b"", merchant, after_sealed))
+    prev = "null" if before is None else f'"{before.hex()}"'
+    sealed = "" if agent is None else f'"agent":"{agent.hex()}"'
+    if merchant is not None:
+        sealed += f'{sealed and ","}"merchant":"{merchant.hex()}"'
+    head = f'{{"entry_id":"{entry_id}","evidence":'.encode()
+    tail = (
+        f'","occurred_at":"{_iso(occurred_at)}","postings":[{lines or ""}],"prev":{prev},"recorded_at":"{recorded}",'
+        f'"sealed":{{{sealed}}},"stream_id":"{stream_id}","stream_seq":{stream_seq},"v":1}}'
+    ).encode()
     if not (body.startswith(head) and body.endswith(tail)):
         return False
-    found = _MIDDLE.fullmatch(body, len(head), len(body) - len(tail))
-    return found is not None and found[2] == kind and _are_sound(found[1], merchant_id, agent_id)
+    written = _facts(body[len(head) : -len(tail)], _before_nonce(kind))
+    if written is None or not _are_sound(written, merchant_id, agent_id):
+        return False
+    if lines is None:
+        return True
+    moved_merchant, named_builder = _moved(lines, owners or "")
+    # Whose builder it is, the agent's opening tells.
+    return moved_merchant in (None, merchant_id) and named_builder in (for_agent or b"")
+
+
+def _facts(middle: bytes, before_nonce: bytes) -> bytes | None:
+    """The facts between evidence and nonce, if these are well-formed."""
+    if middle.startswith(b'null,"facts":'):
+        evidence, start = b"", 13
+    elif middle.startswith(b'"') and middle.startswith(b'","facts":', 65):
+        evidence, start = middle[1:65], 75
+    else:
+        return None
+    end = len(middle) - _NONCE
+    if not middle.endswith(before_nonce, start, end) or (evidence + middle[end:]).translate(None, _HEX):
+        return None
+    return middle[start : end - len(before_nonce)]
+
+
+@lru_cache(maxsize=256)
+def _before_nonce(kind: str) -> bytes:
+    if not _KIND.fullmatch(kind):
+        raise ValueError("not a kind")
+    return f',"kind":"{kind}","nonce":"'.encode()
 
 
 def _are_sound(written: bytes, merchant_id: str | None, agent_id: str | None) -> bool:
     """Whether these facts are canonical and name no other parties."""
-    try:
-        facts = orjson.loads(written)
-    except orjson.JSONDecodeError:
-        return False
+    facts = orjson.loads(written)
     if facts.get("merchant_id", merchant_id) != merchant_id or facts.get("agent_id", agent_id) != agent_id:
         return False
     return is_canonical(written, facts)
+
+
+@lru_cache(maxsize=4096)
+def _moved(lines: str, owners: str) -> tuple[str | None, bytes]:
+    """The merchant whose accounts these postings move, and the builder as an opening names it, if any. Raises
+    ValueError if they do not balance, or are of several of these. (Most sales are like many others.)"""
+    sums: Counter[str] = Counter()
+    parties: dict[str, set[str]] = {"merchant": set(), "builder": set(), "": {""}}
+    for (account, currency, amount), owner in zip(orjson.loads(f"[{lines}]"), owners.split(","), strict=True):
+        sums[currency] += amount
+        party = account.partition("_")[0]
+        parties[party if party in parties else ""].add(owner)
+    if any(sums.values()) or max(map(len, parties.values())) > 1:
+        raise ValueError("not the postings of one sale")
+    named = [f'"builder_id":"{builder}"'.encode() for builder in parties["builder"]]
+    return next(iter(parties["merchant"]), None), b"".join(named)
+
+
+def _iso(moment: int) -> str:
+    """A time as PostgreSQL sends it, as bodies write it."""
+    second, rest = divmod(moment, 1_000_000)
+    return _second(second) + _MILLISECONDS[rest // 1000]
+
+
+@lru_cache(maxsize=1024)
+def _second(second: int) -> str:
+    return (_EPOCH + timedelta(seconds=second)).isoformat()
 
 
 def is_canonical(written: bytes, value: dict[str, Any]) -> bool:

@@ -88,21 +88,21 @@ class Walk:
 
     def _read(self, first: int, last: int) -> tuple[list[bytes], list[str | None]]:
         """Check the entries of a chunk; gives their leaf hashes and times. Past a gap, nothing is said of the tree."""
-        found = {leaf[0]: leaf for leaf in leaves(first, last)}
-        for index in range(first, last):
-            if index not in found and (index == first or index - 1 in found):
-                self._lose(index)
-        hashes: list[bytes] = []
-        times: list[str | None] = []
+        count = last - first
+        hashes, found = [b""] * count, bytearray(count)
+        times: list[str | None] = [None] * count
         odd: list[int] = []
-        for index, leaf_hash, recorded_at, is_sound in sorted(found.values()):
-            hashes.append(leaf_hash)
-            times.append(recorded_at)
+        for index, leaf_hash, recorded_at, is_sound in leaves(first, last):
+            place = index - first
+            hashes[place], times[place], found[place] = leaf_hash, recorded_at, True
             if not is_sound:
                 odd.append(index)
-        for row in leaves_at(odd):
+        for row in leaves_at(sorted(odd)):
             check_entry(row, self._report)
-        self._report.tally("leaves", len(hashes))
+        for place in range(count):
+            if not found[place] and (place == 0 or found[place - 1]):
+                self._lose(first + place)
+        self._report.tally("leaves", sum(found))
         if {len(leaf or b"") for leaf in hashes} != {HASH_SIZE}:  # found as V2
             self._growth = None
         return hashes, times
