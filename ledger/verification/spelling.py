@@ -37,12 +37,17 @@ SELECT min(entry_id), max(entry_id)
 FROM (SELECT entry_id FROM ledger_leaf WHERE index >= %s AND index < %s OFFSET 0) leaf
 """
 _STORED = f"""
-SELECT leaf.index, leaf.leaf_hash, leaf.leaf_hash = entry.leaf_hash, entry.recorded_at, entry.body, entry.entry_id,
-    entry.kind, entry.merchant_id, entry.agent_id, entry.occurred_at, entry.stream_id, entry.stream_seq, (
-        SELECT before.leaf_hash FROM ledger_entry before WHERE entry.stream_seq <> 1
-            AND before.stream_id = entry.stream_id AND before.stream_seq = entry.stream_seq - 1
-    ),
-    sha256(agent.content), sha256(merchant.content),
+SELECT leaf.index, leaf.leaf_hash, leaf.leaf_hash = entry.leaf_hash, entry.body, entry.recorded_at,
+    entry.entry_id, entry.kind, entry.merchant_id, entry.agent_id, entry.occurred_at,
+    '","postings":[' || coalesce(posting.lines, '') || '],"prev":'
+        || CASE entry.stream_seq WHEN 1 THEN 'null' ELSE '"' || encode((
+            SELECT before.leaf_hash FROM ledger_entry before
+            WHERE before.stream_id = entry.stream_id AND before.stream_seq = entry.stream_seq - 1
+        ), 'hex') || '"' END || ',"recorded_at":"',
+    '","sealed":{{' || coalesce('"agent":"' || encode(sha256(agent.content), 'hex')
+            || CASE WHEN merchant.content IS NULL THEN '"' ELSE '",' END, '')
+        || coalesce('"merchant":"' || encode(sha256(merchant.content), 'hex') || '"', '')
+        || '}},"stream_id":"' || entry.stream_id || '","stream_seq":' || entry.stream_seq || ',"v":1}}',
     posting.lines, posting.owners, CASE WHEN posting.entry_id IS NOT NULL THEN agent.content END
 FROM ledger_leaf leaf
 LEFT JOIN ledger_entry entry ON entry.id = leaf.entry_id AND entry.id BETWEEN %(lowest)s AND %(highest)s
@@ -64,48 +69,25 @@ def leaves(first: int, last: int) -> Iterator[tuple[int, bytes, str | None, bool
     lowest, highest = query(_RANGE, [first, last])[0]
     values = {"first": first, "last": last, "lowest": lowest, "highest": highest}
     with in_order():
-        for index, leaf_hash, agrees, recorded_at, *parts in stream(_STORED, values):
+        for index, leaf_hash, agrees, body, recorded_at, *row in stream(_STORED, values):
             recorded = is_sound = None
-            if agrees:
-                try:
-                    recorded = _iso(recorded_at)
-                    is_sound = sha256(b"\x00" + parts[0]).digest() == leaf_hash and _is_spelt(recorded, *parts)
-                except _UNREADABLE:
-                    is_sound = False
+            try:
+                recorded = _iso(recorded_at)
+                is_sound = agrees and sha256(b"\x00" + body).digest() == leaf_hash and _is_spelt(body, recorded, row)
+            except _UNREADABLE:
+                is_sound = False
             yield index, leaf_hash, recorded, is_sound is True
 
 
-def _is_spelt(
-    recorded: str,
-    body: bytes,
-    entry_id: str,
-    kind: str,
-    merchant_id: str | None,
-    agent_id: str | None,
-    occurred_at: int,
-    stream_id: str,
-    stream_seq: int,
-    before: bytes | None,
-    agent: bytes | None,
-    merchant: bytes | None,
-    lines: str | None,
-    owners: str | None,
-    for_agent: bytes | None,
-) -> bool:
-    if (before is None) is not (stream_seq == 1):
+def _is_spelt(body: bytes, recorded: str, row: list[Any]) -> bool:
+    entry_id, kind, merchant_id, agent_id, occurred_at, before_time, after_time, lines, owners, for_agent = row
+    if before_time is None or after_time is None:  # what it follows is missing
         return False
-    prev = "null" if before is None else f'"{before.hex()}"'
-    sealed = "" if agent is None else f'"agent":"{agent.hex()}"'
-    if merchant is not None:
-        sealed += f'{sealed and ","}"merchant":"{merchant.hex()}"'
     head = f'{{"entry_id":"{entry_id}","evidence":'.encode()
-    tail = (
-        f'","occurred_at":"{_iso(occurred_at)}","postings":[{lines or ""}],"prev":{prev},"recorded_at":"{recorded}",'
-        f'"sealed":{{{sealed}}},"stream_id":"{stream_id}","stream_seq":{stream_seq},"v":1}}'
-    ).encode()
+    tail = f'","occurred_at":"{_iso(occurred_at)}{before_time}{recorded}{after_time}'.encode()
     if not (body.startswith(head) and body.endswith(tail)):
         return False
-    written = _facts(body[len(head) : -len(tail)], _before_nonce(kind))
+    written = _facts(body, len(head), len(body) - len(tail), _before_nonce(kind))
     if written is None or not _are_sound(written, merchant_id, agent_id):
         return False
     if lines is None:
@@ -115,18 +97,20 @@ def _is_spelt(
     return moved_merchant in (None, merchant_id) and named_builder in (for_agent or b"")
 
 
-def _facts(middle: bytes, before_nonce: bytes) -> bytes | None:
-    """The facts between evidence and nonce, if these are well-formed."""
-    if middle.startswith(b'null,"facts":'):
-        evidence, start = b"", 13
-    elif middle.startswith(b'"') and middle.startswith(b'","facts":', 65):
-        evidence, start = middle[1:65], 75
+def _facts(body: bytes, start: int, end: int, before_nonce: bytes) -> bytes | None:
+    """The facts in what stands there, if evidence and nonce around them are well-formed."""
+    nonce_at = end - _NONCE
+    digits = body[nonce_at:end]
+    if body.startswith(b'null,"facts":', start):
+        start += 13
+    elif body.startswith(b'"', start) and body.startswith(b'","facts":', start + 65):
+        digits += body[start + 1 : start + 65]
+        start += 75
     else:
         return None
-    end = len(middle) - _NONCE
-    if not middle.endswith(before_nonce, start, end) or (evidence + middle[end:]).translate(None, _HEX):
+    if nonce_at < start or digits.translate(None, _HEX) or not body.endswith(before_nonce, start, nonce_at):
         return None
-    return middle[start : end - len(before_nonce)]
+    return body[start : nonce_at - len(before_nonce)]
 
 
 @lru_cache(maxsize=256)

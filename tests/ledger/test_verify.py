@@ -126,6 +126,22 @@ def test_what_contradicts_the_entries_is_found(signer, check, tampering):
     assert check in found()
 
 
+def test_what_does_not_balance_is_found_wherever_it_is(signer):
+    """Among entries that are looked at, among those before them, and where there is no entry."""
+    entry = ENTRY.format(54)
+    as_superuser(f"UPDATE ledger_posting SET amount_minor = 1 + amount_minor WHERE entry_id = {entry} AND place = 1")
+    index = index_of(54)
+
+    for since in (0, index, index + 1):
+        assert [find.index for find in unbalanced(since)] == [index]
+    as_superuser(f"DELETE FROM ledger_entry WHERE id = {entry}")
+    assert [find.index for find in unbalanced(0)] == [index]
+
+
+def unbalanced(since):
+    return [find for find in verify(Scope(since=since)).kept if find.detail.endswith("do not add up to zero")]
+
+
 def test_raw_bytes_of_a_webhook_are_held_against_the_evidence(signer):
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")

@@ -9,7 +9,7 @@ from ledger.verification.entries import check_entry
 from ledger.verification.findings import Report
 from ledger.verification.rows import entries_of
 from ledger.verification.spelling import leaves
-from rako.core.facts import Fact, state
+from rako.core.facts import Fact, Posting, state
 from rako.core.ids import new_id
 from tests.ledger.tampering import as_superuser
 
@@ -20,6 +20,9 @@ POSING = {
     "kind": '","nonce":"',
     "v": 1,
 }
+
+
+SALE = [Posting("bank_clearing", "", "GBP", 800), Posting("fee_revenue", "", "GBP", -800)]
 
 
 def told(facts, **changes):
@@ -59,6 +62,30 @@ def test_what_was_stated_spells_its_body(db, facts, changes):
 
     assert is_sound(key)
     assert found(key) == set()
+
+
+def test_postings_in_two_currencies_are_sound(db):
+    key = told({}, postings=[*SALE, *(line._replace(currency="EUR") for line in SALE)])
+
+    assert is_sound(key)
+    assert found(key) == set()
+
+
+@pytest.mark.parametrize(("account", "owner"), [("bank_clearing", "x"), ("merchant_accrued", "x"), ("bad_debt", "")])
+def test_postings_that_do_not_balance_or_are_somebody_elses_are_found(db, account, owner):
+    """With a body that says the same."""
+    key = told({}, postings=SALE)
+    amount = 800 if owner else 801
+    as_superuser(
+        f"UPDATE ledger_posting SET account = '{account}', owner_id = '{owner}', amount_minor = {amount} "
+        f"WHERE entry_id = {key} AND amount_minor > 0"
+    )
+    written = bytes(Entry.objects.get(pk=key).body).decode()
+
+    rewrite(key, written.replace('["bank_clearing","GBP",800]', f'["{account}","GBP",{amount}]'))
+
+    assert not is_sound(key)
+    assert found(key) == ({"V8"} if owner else {"V10"})
 
 
 @pytest.mark.parametrize(
