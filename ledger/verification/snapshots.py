@@ -22,6 +22,7 @@ def one_snapshot() -> Iterator[str | None]:
         return
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_ISOLATED)
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")  # it may have to wait for the other
         cursor.execute("SELECT pg_export_snapshot()")
         yield cursor.fetchone()[0]
 

@@ -1,9 +1,10 @@
 """Spells each entry's body from the columns, postings and openings that copy it: byte for byte the body, or something
 is wrong.
 
-This is where a verification spends its time. PostgreSQL joins the parts, and we spell what should stand around
-evidence, facts and nonce. A yes or no is enough here; `entries` looks at what is odd again and works out the reasons.
-Where the facts are is told from both ends, so that nothing in them can pose as another part.
+This is where a verification spends its time. PostgreSQL puts together what should stand around evidence, facts and
+nonce, while we hash, add the times (we write them faster), and read no more of a body than we must – the facts. A yes
+or no is enough here; `entries` looks at what is odd again and works out the reasons. Where the facts are is told from
+both ends, so that nothing in them can pose as another part.
 """
 
 import re
@@ -90,9 +91,9 @@ def _is_spelt(body: bytes, recorded: str, row: list[Any]) -> bool:
     written = _facts(body, len(head), len(body) - len(tail), _before_nonce(kind))
     if written is None or not _are_sound(written, merchant_id, agent_id):
         return False
-    if lines is None:
-        return True
-    moved_merchant, named_builder = _moved(lines, owners or "")
+    if owners is None:
+        return lines is None
+    moved_merchant, named_builder = _moved(lines or "", owners)
     # Whose builder it is, the agent's opening tells.
     return moved_merchant in (None, merchant_id) and named_builder in (for_agent or b"")
 
