@@ -1,8 +1,20 @@
 """What Django does not know of PostgreSQL: why it says no, and statements whose plans it keeps."""
 
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
 from django.db import IntegrityError, connection
 from django.db.backends.utils import CursorWrapper
 from psycopg import Cursor
+
+Rows = list[tuple[Any, ...]]
+
+
+class Statement(NamedTuple):
+    """One command with its values, for `send`."""
+
+    sql: str
+    values: Sequence[Any] = ()
 
 
 def violated(error: IntegrityError) -> str:
@@ -20,3 +32,19 @@ def prepared_cursor() -> CursorWrapper:
     connection.ensure_connection()
     cursor = Cursor(connection.connection)
     return connection.make_debug_cursor(cursor) if connection.queries_logged else connection.make_cursor(cursor)  # type: ignore[arg-type]
+
+
+def send(*statements: Statement) -> list[Rows]:
+    """The rows of each of the prepared statements, which run one after the other in one round trip.
+
+    In a transaction each sees what was committed before it began, even while the one before it waited for a lock. The
+    first that fails raises what it would alone.
+    """
+    cursors = [prepared_cursor() for _ in statements]
+    if len(cursors) == 1:
+        cursors[0].execute(*statements[0])
+    else:
+        with connection.wrap_database_errors, connection.connection.pipeline():
+            for cursor, statement in zip(cursors, statements, strict=True):
+                cursor.execute(*statement)
+    return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
