@@ -32,7 +32,11 @@ _WAITING = """
     WHERE result = 'unmatched' AND awaits && %s::varchar[] AND connection_id = %s AND received_at > %s AND id <> %s
     ORDER BY received_at LIMIT 20
 """
-_NOTED = "SELECT id FROM checkout_pspobject WHERE psp_id = ANY(%s::varchar[]) AND connection_id = %s LIMIT 1"
+_NOTED = """
+    SELECT noted.id FROM unnest(%s::varchar[]) AS name CROSS JOIN LATERAL (
+        SELECT id FROM checkout_pspobject WHERE connection_id = %s AND psp_id = name LIMIT 1
+    ) AS noted LIMIT 1
+"""
 
 
 @transaction.atomic(savepoint=False)

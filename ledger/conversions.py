@@ -151,7 +151,7 @@ def _make(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
         "conversion.recorded",
         facts=_commission_facts(conversion, earned),
         postings=difference({}, accrued(Split(earned.amount, earned.fee, earned.payout)), parties_of(conversion)),
-        along_with=[inserting(conversion), Statement(_CONVERT_SESSION, [conversion.session_id])],
+        first=[inserting(conversion), Statement(_CONVERT_SESSION, [conversion.session_id])],
     )
     conversion._state.adding = False
     return Recorded(conversion, entry, made=True)
@@ -181,9 +181,9 @@ def _state(
     *,
     facts: dict[str, Any] | None = None,
     postings: Sequence[Posting] = (),
-    along_with: Sequence[Statement] = (),
+    first: Sequence[Statement] = (),
 ) -> Appended:
-    """Store a piece of evidence, the entry that tells of it and what goes along with them, in one statement."""
+    """Store a piece of evidence and the entry that tells of it, and what goes before them, in one round trip."""
     row = Evidence(
         conversion=conversion,
         merchant_id=conversion.merchant_id,
@@ -210,7 +210,7 @@ def _state(
         merchant_id=conversion.merchant_id,
         agent_id=conversion.agent_id,
     )
-    [[entry]] = send(stating(fact, *along_with, inserting(row)))
+    *_, [entry] = send(*first, stating(fact, inserting(row)))
     return Appended(*entry)
 
 

@@ -47,4 +47,4 @@ def send(*statements: Statement) -> list[Rows]:
         with connection.wrap_database_errors, connection.connection.pipeline():
             for cursor, statement in zip(cursors, statements, strict=True):
                 cursor.execute(*statement)
-    return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+    return [cursor.fetchall() if cursor.pgresult.nfields else [] for cursor in cursors]

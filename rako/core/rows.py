@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connections, models
 
 from rako.core.postgres import Statement, send
 
@@ -33,13 +33,13 @@ class Columns(Generic[M]):
         """The instance in the next values of a row."""
         values = list(islice(row, len(self._names)))
         for place, field in self._readers:
-            values[place] = field.from_db_value(values[place], None, connection)
-        return self._model.from_db("default", self._names, values)
+            values[place] = field.from_db_value(values[place], None, connections[DEFAULT_DB_ALIAS])
+        return self._model.from_db(DEFAULT_DB_ALIAS, self._names, values)
 
 
 def inserting(row: models.Model, *, ignore_conflict: bool = False) -> Statement:
     """The INSERT of a row. `ignore_conflict` lets one pass that is there already."""
-    sql, columns = _insertion(type(row), row.pk is not None)
+    (sql, columns), connection = _insertion(type(row), row.pk is not None), connections[DEFAULT_DB_ALIAS]
     values = [column.get_db_prep_save(column.pre_save(row, add=True), connection) for column in columns]
     return Statement(f"{sql} ON CONFLICT DO NOTHING" if ignore_conflict else sql, values)
 
@@ -64,10 +64,9 @@ def updating(
 def _assigned(model: type[models.Model], values: Mapping[str, Any]) -> dict[str, Any]:
     """`column = %s` of fields, with what their columns hold for the values."""
     options: Any = model._meta
+    connection = connections[DEFAULT_DB_ALIAS]
     fields = {name: options.pk if name == "pk" else options.get_field(name) for name in values}
-    return {
-        f'"{field.column}" = %s': field.get_db_prep_save(values[name], connection) for name, field in fields.items()
-    }
+    return {f"{field.column} = %s": field.get_db_prep_save(values[name], connection) for name, field in fields.items()}
 
 
 @lru_cache(maxsize=64)
