@@ -15,12 +15,13 @@ from checkout.connectors.registry import connector_for, is_known
 from checkout.matching import PATIENCE, await_objects
 from checkout.models import WebhookReceipt
 from checkout.outcomes import Result, apply_outcome
+from checkout.sales import connection_at
 from merchants.models import Connection
 from rako.core.errors import NotFound
 from rako.core.facts import Fact, state
 from rako.core.ids import is_id
 from rako.core.postgres import Statement, send
-from rako.core.rows import Columns, insert_new, updating
+from rako.core.rows import insert_new, updating
 
 log = logging.getLogger("rako.webhooks")
 
@@ -39,16 +40,14 @@ _TOLD = (
 )
 _LOOKED_AT = ("state", "attempts", "result", "conversion_id", "failed_check", "reason")
 _LOCK = f"SELECT {', '.join(_LOOKED_AT)} FROM checkout_webhookreceipt WHERE id = %s FOR UPDATE"  # noqa: S608
-_CONNECTION = Columns(Connection, "connection")
-_FIND = f"SELECT {_CONNECTION.sql} FROM merchants_connection connection WHERE id = %s AND kind = %s"  # noqa: S608
 
 
 def find_connection(kind: str, connection_id: str) -> Connection:
     """The connection a webhook address names. Raises NotFound; a disconnected one still hears of late payments."""
-    found = send(Statement(_FIND, [connection_id, kind]))[0] if is_id(connection_id) and is_known(kind) else []
-    if not found:
+    found = connection_at(kind, connection_id) if is_id(connection_id) and is_known(kind) else None
+    if found is None:
         raise NotFound()
-    return _CONNECTION.read(iter(found[0]))
+    return found
 
 
 def receive(connection: Connection, body: bytes, headers: Mapping[str, str]) -> tuple[WebhookReceipt, Result]:
