@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from django.db import IntegrityError, connection
 from django.db.backends.utils import CursorWrapper
 from psycopg import Cursor
+from psycopg.pq import TransactionStatus
 
 Rows = list[tuple[Any, ...]]
 
@@ -41,10 +42,15 @@ def send(*statements: Statement) -> list[Rows]:
     first that fails raises what it would alone.
     """
     cursors = [prepared_cursor() for _ in statements]
-    if len(cursors) == 1:
+    if len(cursors) == 1 and not _begins():
         cursors[0].execute(*statements[0])
     else:
         with connection.wrap_database_errors, connection.connection.pipeline():
             for cursor, statement in zip(cursors, statements, strict=True):
                 cursor.execute(*statement)
     return [cursor.fetchall() if cursor.pgresult.nfields else [] for cursor in cursors]
+
+
+def _begins() -> bool:
+    """Whether the next statement is the first of a transaction: BEGIN goes before it."""
+    return connection.in_atomic_block and connection.connection.pgconn.transaction_status == TransactionStatus.IDLE
