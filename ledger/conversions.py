@@ -77,7 +77,7 @@ SELECT EXISTS (SELECT FROM ledger_evidence WHERE merchant_id = %s AND source = %
 def _record(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded | Conflict:
     merchant_id, session_id = recommendation.offer.merchant_id, recommendation.session_id
     references = [evidence.reference, evidence.order_reference]
-    proof, order = [merchant_id, evidence.source.value, evidence.reference], [merchant_id, evidence.order_reference]
+    proof, order = [merchant_id, str(evidence.source), evidence.reference], [merchant_id, evidence.order_reference]
     _, _, [[is_known, has_waiting]] = send(
         # What happened to this sale may be told at the same time: it finds the sale, or the sale finds it.
         holding(merchant_id, *references),
