@@ -10,6 +10,7 @@ from benchmarks.sales import Parties, proof_of_sale
 from rako.core import facts
 from rako.core.ids import new_id
 from rako.core.postgres import prepared_cursor
+from rako.core.rows import inserting
 
 _CREATE = """
 CREATE FUNCTION benchmarks_chain_append(
@@ -34,7 +35,7 @@ def create_chain() -> None:
 def append_to_chain(parties: Parties) -> None:
     """One more entry at the end of the chain, in a transaction of its own."""
     fact, row = proof_of_sale(parties, chain=_STREAM)
-    sql, values = facts._statement(fact, row, False)
+    sql, values = facts.stating(fact, inserting(row))
     with prepared_cursor() as cursor:
         cursor.execute(f"{sql.replace('ledger_append(', 'benchmarks_chain_append(')} {_COLUMNS}", values)
         cursor.fetchone()

@@ -12,6 +12,7 @@ from django.db.backends.postgresql.psycopg_any import mogrify
 from benchmarks.sales import CONVERSIONS, FIRST, Parties, conversion_id, proof_of_sale
 from rako.core import facts
 from rako.core.embedded_postgres import DATABASE, PORT, ROLE, bin_dir, socket_dir
+from rako.core.rows import inserting
 
 # Ids of digits are ids, too; pgbench fills its variables in as text.
 _VARIABLES = """\
@@ -47,7 +48,7 @@ def _script() -> str:
     """The statement as Django sends it, with variables in place of the ids."""
     stream, sale, reference = "01" + "Z" * 24, conversion_id(0), "pi_" + "0" * 24
     fact, row = proof_of_sale(Parties.of_the_demo(), stream_id=stream, sale=sale, reference=reference)
-    sql, values = facts._statement(fact, row, False)
+    sql, values = facts.stating(fact, inserting(row))
     text = mogrify(sql, values, connection)
     entry_id = values[sql[: sql.index("ledger_append(")].count("%s")]
     for found, variable in (

@@ -118,8 +118,8 @@ def cost_of(request: Request) -> Cost:
     texts = [query["sql"] for query in captured.captured_queries]
     words = [_word(text) for text in texts]
     writes = sum(word in {"INSERT", "UPDATE", "DELETE"} for word in words)
-    # A statement that appends an entry may insert the row that the entry tells of along with it.
-    writes += sum(text.startswith("WITH row") for text in texts)
+    # A statement that appends an entry may write the row that the entry tells of along with it.
+    writes += sum(text.count(" AS (INSERT ") + text.count(" AS (UPDATE ") for text in texts)
     in_transactions, commits = False, 0
     for word in words:
         if word == "BEGIN":

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -15,10 +15,13 @@ from checkout.connectors.registry import connector_for, is_known
 from checkout.matching import PATIENCE, await_objects
 from checkout.models import WebhookReceipt
 from checkout.outcomes import Result, apply_outcome
+from checkout.sales import connection_at
 from merchants.models import Connection
 from rako.core.errors import NotFound
 from rako.core.facts import Fact, state
 from rako.core.ids import is_id
+from rako.core.postgres import Statement, send
+from rako.core.rows import insert_new, updating
 
 log = logging.getLogger("rako.webhooks")
 
@@ -30,17 +33,18 @@ _SWEEP_AFTER = timedelta(seconds=30)
 _SWEEP_ATTEMPTS = 20
 _PAUSE_AFTER_FAULT = timedelta(minutes=5)
 _BATCH = 100
-# The columns that tell how a delivery was processed.
+# The columns that tell how a delivery was processed, and those of them that its processing looks at.
 _TOLD = (
-    *("state", "processed_at", "attempts", "result", "conversion", "failed_check", "reason"),
+    *("state", "processed_at", "attempts", "result", "conversion_id", "failed_check", "reason"),
     *("awaits", "retry_at"),
 )
+_LOOKED_AT = ("state", "attempts", "result", "conversion_id", "failed_check", "reason")
+_LOCK = f"SELECT {', '.join(_LOOKED_AT)} FROM checkout_webhookreceipt WHERE id = %s FOR UPDATE"  # noqa: S608
 
 
 def find_connection(kind: str, connection_id: str) -> Connection:
     """The connection a webhook address names. Raises NotFound; a disconnected one still hears of late payments."""
-    sought = Connection.objects.filter(pk=connection_id, kind=kind) if is_id(connection_id) and is_known(kind) else None
-    found = None if sought is None else sought.first()
+    found = connection_at(kind, connection_id) if is_id(connection_id) and is_known(kind) else None
     if found is None:
         raise NotFound()
     return found
@@ -54,13 +58,13 @@ def receive(connection: Connection, body: bytes, headers: Mapping[str, str]) -> 
     event = connector_for(connection).verify_webhook(body, headers, now=timezone.now())
     if event.event_id.startswith(PREFIX):  # the ids of what was answered to us are nobody else's to give
         raise MalformedEvent()
-    return process(_store(connection, event.event_id, event.event_type, body, headers=_keep(headers)).pk)
+    return _process(_store(connection, event.event_id, event.event_type, body, headers=_keep(headers)))
 
 
 def take_in(connection: Connection, event_id: str, event_type: str, body: bytes) -> Result:
     """Store and process what a PSP said when reconciliation asked: a delivery of it later on is a duplicate."""
     source = WebhookReceipt.Source.RECONCILIATION
-    return process(_store(connection, event_id, event_type, body, source=source).pk, again=True)[1]
+    return _process(_store(connection, event_id, event_type, body, source=source), again=True)[1]
 
 
 def _store(
@@ -73,26 +77,33 @@ def _store(
     source: WebhookReceipt.Source = WebhookReceipt.Source.WEBHOOK,
 ) -> WebhookReceipt:
     """The statement's row, committed on its own; the one of before if it was stored before."""
-    content = {
-        "event_type": event_type[:100],
-        "source": source,
-        "headers": headers or {},
-        "body": body,
-        "sha256": hashlib.sha256(body).hexdigest(),
-    }
-    try:
-        with transaction.atomic():
-            return WebhookReceipt.objects.create(connection=connection, event_id=event_id, **content)
-    except IntegrityError:
-        return WebhookReceipt.objects.get(connection=connection, event_id=event_id)
+    receipt = WebhookReceipt(
+        connection=connection,
+        event_id=event_id,
+        event_type=event_type[:100],
+        source=source,
+        headers=headers or {},
+        body=body,
+        sha256=hashlib.sha256(body).hexdigest(),
+    )
+    if not insert_new(receipt):
+        receipt = WebhookReceipt.objects.get(connection=connection, event_id=event_id)
+        receipt.connection = connection
+    return receipt
 
 
-@transaction.atomic
 def process(receipt_id: str, *, again: bool = False) -> tuple[WebhookReceipt, Result]:
     """Process a stored delivery once, whoever else tries at the same time. `again` repeats one that was processed:
     harmless, since a payment is attributed once, and useful after a refusal whose cause is gone.
     """
-    receipt = WebhookReceipt.objects.select_for_update(of=("self",)).select_related("connection").get(pk=receipt_id)
+    return _process(WebhookReceipt.objects.select_related("connection").get(pk=receipt_id), again=again)
+
+
+@transaction.atomic
+def _process(receipt: WebhookReceipt, *, again: bool = False) -> tuple[WebhookReceipt, Result]:
+    [[told]] = send(Statement(_LOCK, [receipt.pk]))
+    for name, value in zip(_LOOKED_AT, told, strict=True):
+        setattr(receipt, name, value)
     if receipt.state == WebhookReceipt.State.PROCESSED and (not again or receipt.conversion_id):
         return receipt, Result("duplicate", receipt.conversion, receipt.failed_check, receipt.reason)
     result, named = _carry_out(receipt)
@@ -106,7 +117,7 @@ def process(receipt_id: str, *, again: bool = False) -> tuple[WebhookReceipt, Re
     if result.status == "unmatched":
         # What names our code is looked at again by the clock, too; all else only when a payment it names is known.
         await_objects(receipt, named, is_timed=bool(result.failed_check))
-    receipt.save(update_fields=_TOLD)
+    send(updating(WebhookReceipt, receipt.pk, {name: getattr(receipt, name) for name in _TOLD}))
     return receipt, result
 
 

@@ -8,13 +8,13 @@ last, after all rows, so nobody who holds one waits for a row.
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
-from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
-from checkout.models import Checkout, PspObject, WebhookReceipt
+from checkout.models import Checkout, WebhookReceipt
+from rako.core.postgres import Statement, send
 
 # Named, not imported: the task imports the inbox, which imports what notes objects.
 RETRY = "checkout.retry_unmatched"
@@ -22,13 +22,21 @@ RETRY = "checkout.retry_unmatched"
 PATIENCE = timedelta(hours=72)
 _MOST_DOUBLINGS = 8  # the pauses grow from two minutes to four hours
 
-_HOLD = "SELECT pg_advisory_xact_lock(hashtextextended(key, 0)) FROM unnest(%s::text[]) AS key;"
+_HOLD = "SELECT pg_advisory_xact_lock(hashtextextended(key, 0)) FROM unnest(%s::text[]) AS key"
+_NOTE = """
+    INSERT INTO checkout_pspobject (connection_id, psp_id, checkout_id, created_at)
+    SELECT %s, psp_id, %s, %s FROM unnest(%s::varchar[]) AS psp_id ON CONFLICT DO NOTHING
+"""
 _WAITING = """
     SELECT id FROM checkout_webhookreceipt
     WHERE result = 'unmatched' AND awaits && %s::varchar[] AND connection_id = %s AND received_at > %s AND id <> %s
     ORDER BY received_at LIMIT 20
 """
-_NOTED = "SELECT id FROM checkout_pspobject WHERE psp_id = ANY(%s::varchar[]) AND connection_id = %s LIMIT 1"
+_NOTED = """
+    SELECT noted.id FROM unnest(%s::varchar[]) AS name CROSS JOIN LATERAL (
+        SELECT id FROM checkout_pspobject WHERE connection_id = %s AND psp_id = name LIMIT 1
+    ) AS noted LIMIT 1
+"""
 
 
 @transaction.atomic(savepoint=False)
@@ -37,10 +45,14 @@ def note_psp_objects(checkout: Checkout, psp_ids: Collection[str], *, told_by: s
 
     Repeating is harmless. `told_by` is the receipt that is being processed itself: it waits no longer.
     """
-    rows = [PspObject(connection_id=checkout.connection_id, psp_id=psp_id, checkout=checkout) for psp_id in psp_ids]
-    PspObject.objects.bulk_create(rows, ignore_conflicts=True)
-    since = timezone.now() - PATIENCE
-    _retry(_ask(_WAITING, checkout.connection_id, psp_ids, since, told_by))
+    names, now = sorted(set(psp_ids)), timezone.now()
+    _, _, waiting = send(
+        Statement(_NOTE, [checkout.connection_id, checkout.pk, now, names]),
+        # Two statements, so that the second sees what was committed while the first waited.
+        _holding(checkout.connection_id, names),
+        Statement(_WAITING, [names, checkout.connection_id, now - PATIENCE, told_by]),
+    )
+    _retry([receipt_id for (receipt_id,) in waiting])
 
 
 def await_objects(receipt: WebhookReceipt, psp_ids: Collection[str], *, is_timed: bool = True) -> None:
@@ -52,18 +64,15 @@ def await_objects(receipt: WebhookReceipt, psp_ids: Collection[str], *, is_timed
     receipt.awaits = sorted(set(psp_ids))
     pause = timedelta(minutes=2 ** min(receipt.attempts, _MOST_DOUBLINGS))
     receipt.retry_at = timezone.now() + pause if is_timed else None
-    if _ask(_NOTED, receipt.connection_id, receipt.awaits):
+    seek = Statement(_NOTED, [receipt.awaits, receipt.connection_id])
+    _, noted = send(_holding(receipt.connection_id, receipt.awaits), seek)
+    if noted:
         _retry([receipt.pk])  # noted while we looked
 
 
-def _ask(sql: str, connection_id: str | None, names: Collection[str], *more: Any) -> list[str]:
-    """The ids that a query finds under the locks of names at a connection."""
-    keys = sorted({f"psp:{connection_id}:{name}" for name in names})
-    with connection.cursor() as cursor:
-        # Two statements, so that the second sees what was committed while the first waited; one round trip.
-        cursor.execute(_HOLD + sql, [keys, list(names), connection_id, *more])
-        cursor.nextset()
-        return [str(found) for (found,) in cursor.fetchall()]
+def _holding(connection_id: str | None, names: Collection[str]) -> Statement:
+    """Locks names at a connection."""
+    return Statement(_HOLD, [sorted({f"psp:{connection_id}:{name}" for name in names})])
 
 
 def _retry(receipt_ids: Sequence[str]) -> None:

@@ -11,12 +11,12 @@ from checkout.connections import disconnect
 from checkout.connectors.base import OutcomeEvent, OutcomeType
 from checkout.gate import AMOUNT, AUTHENTIC, Refused, judge
 from checkout.matching import note_psp_objects
-from checkout.models import Checkout, PspObject, WebhookReceipt
+from checkout.models import Checkout, WebhookReceipt
+from checkout.sales import find_checkout
 from checkout.states import move
 from ledger.conversions import OrderAttributed, SessionConverted, record_conversion
 from ledger.lifecycle import Kind, Told, tell
 from ledger.models import Conversion
-from rako.core.ids import is_id
 
 State = Checkout.State
 
@@ -57,7 +57,7 @@ def apply_outcome(receipt: WebhookReceipt, outcome: OutcomeEvent) -> Result:
             return Result("ignored", reason="It was told of an earlier connection to this account")
         disconnect(receipt.connection)
         return Result("ignored", reason="The merchant disconnected: nothing more is sold through this connection")
-    checkout = _find_checkout(receipt, outcome)
+    checkout = find_checkout(receipt.connection_id, outcome)
     if checkout is None:
         return _without_checkout(outcome)
     if outcome.type in _AFTERWARDS or outcome.type in _WITHOUT_EFFECT:
@@ -121,36 +121,6 @@ def _without_checkout(outcome: OutcomeEvent) -> Result:
     if not any(name.startswith("aap_") for name in outcome.metadata):
         return Result("ignored", reason="Not a payment that Rako asked for")
     return Result("unmatched", failed_check="code_agreement", reason="No checkout of ours belongs to this payment")
-
-
-def _find_checkout(receipt: WebhookReceipt, outcome: OutcomeEvent) -> Checkout | None:
-    """By the PSP's object ids, which only we wrote down; by the metadata's pointer only while none is written down yet.
-
-    Locked, so that events of one payment are processed one after the other.
-    """
-    found = _noted(receipt, outcome) or _pointed_to(outcome)
-    # Between the two looks the answer to our call may have noted it.
-    return found or _noted(receipt, outcome)
-
-
-_SALE = Checkout.objects.select_for_update(of=("self",)).select_related(
-    "session", "recommendation__agent", "recommendation__session", "recommendation__offer__merchant"
-)
-
-
-def _noted(receipt: WebhookReceipt, outcome: OutcomeEvent) -> Checkout | None:
-    objects = PspObject.objects.filter(connection=receipt.connection_id, psp_id__in=list(outcome.psp_ids))
-    # On its own: as a part of the other query it would have all tables of that joined for every checkout there is.
-    checkout_id = objects.values_list("checkout_id", flat=True).first()
-    return None if checkout_id is None else _SALE.get(pk=checkout_id)
-
-
-def _pointed_to(outcome: OutcomeEvent) -> Checkout | None:
-    pointer = outcome.metadata.get("aap_checkout_id", "")
-    if not is_id(pointer):
-        return None
-    # A payment that merely copies the metadata of a known page is not that page's. One whose call we gave up may come.
-    return _SALE.filter(pk=pointer, psp_objects=None).exclude(state=State.SUCCEEDED).first()
 
 
 def _move(checkout: Checkout, receipt: WebhookReceipt, outcome: OutcomeEvent) -> None:

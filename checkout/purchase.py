@@ -19,12 +19,12 @@ from checkout.start import (
     PaymentInProgress,
     check_sellable,
     claim,
-    find_recommendation,
     item_name,
     mark_session,
     metadata_of,
     note_failure,
     price_of,
+    recommended,
     start_checkout,
 )
 from checkout.states import move
@@ -32,7 +32,7 @@ from merchants.models import Connection
 from rako.core.errors import RakoError
 from rako.core.money import Money
 from sessions_app.models import Agent, Recommendation
-from sessions_app.recommend import SessionExpired, open_session
+from sessions_app.recommend import SessionExpired
 
 State = Checkout.State
 
@@ -54,8 +54,7 @@ def purchase(
     Raises what `start_checkout` raises, and NotAuthorized, AuthorizationUsed, PaymentDeclined, and the ConnectorError
     of a charge that gave no result: if its outcome is unknown, the worker asks again under the same key.
     """
-    owner: dict[str, Any] = {"agent": agent} if session_id is None else {"session": open_session(agent, session_id)}
-    recommendation = find_recommendation(recommendation_id, **owner)
+    recommendation = recommended(agent, recommendation_id, session_id)
     if not payment_method:
         return start_checkout(agent, session_id=recommendation.session_id, recommendation_id=recommendation.pk)
     if recommendation.session.is_expired:

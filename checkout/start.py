@@ -15,6 +15,7 @@ from checkout.calls import calling
 from checkout.connectors.base import CheckoutLink, CheckoutRequest, ConnectionRevoked, ConnectorError, PaymentState
 from checkout.matching import note_psp_objects
 from checkout.models import Checkout
+from checkout.sales import find_recommendation, has_succeeded, selling_connection, standing_checkouts
 from checkout.states import move, start
 from ledger.conversions import SessionConverted
 from merchants.codes import OfferUnavailable
@@ -22,12 +23,11 @@ from merchants.models import Connection
 from merchants.requirements import check_details
 from rako.core import aap_code
 from rako.core.errors import Conflict, RakoError, Unavailable
-from rako.core.ids import is_id
 from rako.core.money import Money, from_wire
-from rako.core.postgres import violated
+from rako.core.postgres import Statement, send, violated
 from rako.core.wire import instant
 from sessions_app.clicks import landing_url
-from sessions_app.models import Agent, Recommendation, Session
+from sessions_app.models import Agent, Recommendation
 from sessions_app.recommend import RecommendationNotFound, open_session
 
 log = logging.getLogger("rako.checkout")
@@ -58,8 +58,7 @@ def start_checkout(
     Raises the protocol's errors in its order: SessionNotFound, SessionExpired, RecommendationNotFound,
     OfferUnavailable, SessionConverted, NotConnected, CheckoutFailed; and PaymentInProgress.
     """
-    session = open_session(agent, session_id)
-    recommendation = find_recommendation(recommendation_id, session=session)
+    recommendation = recommended(agent, recommendation_id, session_id)
     connection = check_sellable(recommendation)
     check_details(recommendation.offer, user_details or {})
     checkout, _ = claim(recommendation, connection, mode=Checkout.Mode.CHECKOUT)
@@ -72,14 +71,19 @@ def start_checkout(
     return checkout
 
 
-def find_recommendation(recommendation_id: str, **owner: Any) -> Recommendation:
-    """A recommendation with all that a checkout needs of it. Raises RecommendationNotFound."""
-    rows = Recommendation.objects.select_related("offer__merchant")
-    found = rows.filter(pk=recommendation_id, **owner).first() if is_id(recommendation_id) else None
+def recommended(agent: Agent, recommendation_id: str, session_id: str | None = None) -> Recommendation:
+    """An agent's recommendation, of the session if one is given, with all that a checkout needs of it.
+
+    Raises SessionNotFound, SessionExpired or RecommendationNotFound, in that order.
+    """
+    found = find_recommendation(recommendation_id)
+    if found is not None and found.agent_id != agent.pk:
+        found = None
+    if session_id is not None and (found is None or found.session_id != session_id or found.session.is_expired):
+        open_session(agent, session_id)  # if it is not the session that is amiss, it is the recommendation
+        found = None
     if found is None:
         raise RecommendationNotFound()
-    if "session" in owner:  # loaded already
-        found.session = owner["session"]
     return found
 
 
@@ -96,7 +100,7 @@ def check_sellable(recommendation: Recommendation) -> Connection | None:
         if not recommendation.offer.merchant.serves(recommendation.offer.url):
             raise OfferUnavailable()
         return None
-    connection = Connection.objects.filter(merchant=recommendation.offer.merchant_id, status="active").first()
+    connection = selling_connection(recommendation.offer.merchant_id)
     if connection is None:
         raise NotConnected()
     return connection
@@ -128,7 +132,7 @@ def claim(
             if connection is None:
                 mark_session(checkout)
             # Looked for once our row holds the session's one place: nobody can succeed behind our back any more.
-            if not Checkout.objects.filter(session=recommendation.session_id, state=State.SUCCEEDED).exists():
+            if not has_succeeded(recommendation.session_id):
                 return checkout, True
             transaction.set_rollback(True)
     except IntegrityError as error:
@@ -146,10 +150,8 @@ def claim(
 
 
 def _live_checkout(session_id: str) -> Checkout | None:
-    states = [*Checkout.LIVE, State.SUCCEEDED]
     # A success, if there is one, decides. What belongs to the row is loaded when it is asked for: mostly there is none.
-    rows = Checkout.objects.filter(session=session_id, state__in=states)
-    return max(rows, key=lambda row: row.state == State.SUCCEEDED, default=None)
+    return max(standing_checkouts(session_id), key=lambda row: row.state == State.SUCCEEDED, default=None)
 
 
 def _insert(
@@ -253,10 +255,12 @@ def record_link(checkout: Checkout, link: CheckoutLink) -> Checkout:
     return checkout
 
 
+_AT_CHECKOUT = "UPDATE sessions_app_session SET status = 'checkout' WHERE id = %s AND status IN ('created', 'active')"
+
+
 def mark_session(checkout: Checkout) -> None:
     """The session is at its checkout, unless it is further already."""
-    earlier = Session.objects.filter(pk=checkout.session_id, status__in=["created", "active"])
-    earlier.update(status=Session.Status.CHECKOUT)
+    send(Statement(_AT_CHECKOUT, [checkout.session_id]))
 
 
 def note_failure(checkout: Checkout, error: ConnectorError) -> None:

@@ -4,6 +4,7 @@ Nothing else assigns `Checkout.state`. Rows are locked in one order everywhere: 
 conversion; the entry is appended after the checkout's row was changed.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +14,9 @@ from django.utils import timezone
 from checkout.authorizations import release_mandates
 from checkout.models import Checkout
 from ledger.models import Entry
-from rako.core.facts import Appended, Fact, state
+from rako.core.facts import Appended, Fact, state, stating_if
+from rako.core.postgres import send
+from rako.core.rows import updating
 
 State = Checkout.State
 
@@ -58,8 +61,8 @@ def start(checkout: Checkout, *, authorization: str | None = None) -> None:
 
     Raises IntegrityError `checkout_one_live_per_session`.
     """
-    more = {} if authorization is None else {"authorization_used": authorization}
-    fact = _fact(checkout, _STARTED, before=None, at=checkout.created_at, **more)
+    told: dict[str, Any] = {"before": None, "to": checkout.state, "at": checkout.created_at, "found": {}}
+    fact = _fact(checkout, _STARTED, **told, authorization_used=authorization)
     checkout.started = state(fact, along_with=checkout)
 
 
@@ -92,22 +95,28 @@ def move(
     before, now = State(origin or checkout.state), timezone.now()
     if to not in MOVES[before]:
         return False
-    if to != State.UNKNOWN:
-        found["payment_method"] = None
-    rows = Checkout.objects.filter(pk=checkout.pk, state=before)
-    if not rows.update(state=to, updated_at=now, **found):
-        return False
-    for name, value in found.items():
-        setattr(checkout, name, value)
-    checkout.state = to
-    released = release_mandates(checkout) if to in _CHARGED_NOTHING else None
-    more = {} if released is None else {"authorization_released": released}
-    if to in _KINDS and (before, to) != (State.EXPIRING, State.OPEN):
-        fact = _fact(
-            checkout, _KINDS[to], before=before, at=occurred_at or now, evidence_sha256=evidence_sha256, **more
-        )
-        state(fact)
-    return True
+    found |= {"updated_at": now} if to == State.UNKNOWN else {"updated_at": now, "payment_method": None}
+    change = updating(Checkout, checkout.pk, {"state": to, **found}, only_if={"state": before})
+    told: dict[str, Any] = {
+        "before": before,
+        "to": to,
+        "at": occurred_at or now,
+        "evidence_sha256": evidence_sha256,
+        "found": found,
+    }
+    if to not in _KINDS or (before, to) == (State.EXPIRING, State.OPEN):
+        [won] = send(change)
+    elif to in _CHARGED_NOTHING and checkout.mode == Checkout.Mode.AUTONOMOUS:
+        [won] = send(change)
+        if won:  # the mandate is looked at once the checkout is ours
+            state(_fact(checkout, _KINDS[to], **told, authorization_released=release_mandates(checkout)))
+    else:
+        [won] = send(stating_if(change, _fact(checkout, _KINDS[to], **told)))
+    if won:
+        checkout.state = to
+        for name, value in found.items():
+            setattr(checkout, name, value)
+    return bool(won)
 
 
 def _fact(
@@ -115,13 +124,17 @@ def _fact(
     kind: str,
     *,
     before: Checkout.State | None,
+    to: str,
     at: datetime,
+    found: Mapping[str, Any],
     evidence_sha256: str | None = None,
-    **more: str,
+    **more: str | None,
 ) -> Fact:
+    """The fact that a checkout comes to a state, `found` being what is set with it."""
     recommendation = checkout.recommendation
     told_before = State.OPEN if before == State.EXPIRING else before  # what the entry before this one says
-    at_psp = {"psp_id": checkout.psp_id, "confirmation": checkout.confirmation, "failure": checkout.failure}
+    at_psp = {name: found.get(name, getattr(checkout, name)) for name in ("psp_id", "confirmation", "failure")}
+    mandate = {name: digest for name, digest in more.items() if digest is not None}
     return Fact(
         stream_id=checkout.pk,
         kind=kind,
@@ -136,11 +149,11 @@ def _fact(
             "amount_minor": checkout.amount_minor,
             "currency": checkout.currency,
             "state_before": told_before and str(told_before),
-            "state": str(checkout.state),
+            "state": str(to),
         },
         for_merchant={name: value for name, value in at_psp.items() if value} or None,
         # The mandate's digest is the agent's: who knows the rest could try the buyer's limit until it fits.
-        for_agent={"agent_id": recommendation.agent_id, **more},
+        for_agent={"agent_id": recommendation.agent_id, **mandate},
         evidence_sha256=evidence_sha256,
         occurred_at=at,
         idempotency_key=_key(checkout, kind),

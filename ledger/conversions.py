@@ -6,23 +6,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db import transaction
 from django.utils import timezone
 
 from ledger import commission
 from ledger.accounts import Split, accrued, difference
 from ledger.evidence import SaleEvidence
-from ledger.lifecycle import claim_waiting, hold_references, parties_of
+from ledger.lifecycle import claim_waiting, holding, parties_of
 from ledger.models import Conversion, Entry, Evidence, Status
 from ledger.models.conversion import Level
 from merchants.verticals import VERTICALS
 from rako.core.aap_code import decode
 from rako.core.errors import Conflict
-from rako.core.facts import Appended, Fact, Posting, state
+from rako.core.facts import Appended, Fact, Posting, stating
 from rako.core.money import Money
+from rako.core.postgres import Statement, send
+from rako.core.rows import inserting
 from rako.core.wire import instant
-from sessions_app.models import Recommendation, Session
+from sessions_app.models import Recommendation
 
 TELL_OF_EVIDENCE = ("conversion.recorded", "evidence.attached", "evidence.contradicts")
 
@@ -50,48 +51,55 @@ def record_conversion(recommendation: Recommendation, evidence: SaleEvidence) ->
 
     The first proof makes the conversion; the same proof again changes nothing; the other party's proof is attached.
     Raises SessionConverted or OrderAttributed when it contradicts what is recorded. Load the recommendation with
-    session, agent, offer and the offer's merchant.
+    agent, offer and the offer's merchant.
     """
-    try:
-        with transaction.atomic():
-            return _record(recommendation, evidence)
-    except IntegrityError:
-        # The same payment or order was recorded for another session between our look and our insert: look again.
-        with transaction.atomic():
-            return _record(recommendation, evidence)
-
-
-def _record(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
-    # What happened to this sale may be told at the same time: it finds the sale, or the sale finds it.
-    merchant_id = recommendation.offer.merchant_id
-    hold_references(merchant_id, evidence.reference, evidence.order_reference)
-    # One at a time for a session: whoever waits here sees all that the one before wrote. (NO KEY: rows that only
-    # refer to the session are not held up.)
-    Session.objects.select_for_update(no_key=True).values_list("pk").get(pk=recommendation.session_id)
-    known = _known(recommendation, evidence)
-    if known is not None:
-        if known.conversion.session_id != recommendation.session_id:
-            raise OrderAttributed()
-        return Recorded(known.conversion, entry_of(known))
-    same_order = Q(merchant=merchant_id, order_reference=evidence.order_reference)
-    found = Conversion.objects.filter(Q(session=recommendation.session_id) | same_order)
-    others = {row.session_id: row for row in found}
-    existing = others.get(recommendation.session_id)
-    if existing is None and others:
-        raise OrderAttributed()
-    recorded = _attach(existing, recommendation, evidence) if existing else _make(recommendation, evidence)
-    claim_waiting(recorded.conversion, [evidence.reference, evidence.order_reference])
+    with transaction.atomic(savepoint=False):
+        recorded = _record(recommendation, evidence)
+    # Raised out here: within, it would end the caller's transaction, too.
+    if isinstance(recorded, Conflict):
+        raise recorded
     return recorded
 
 
-def _known(recommendation: Recommendation, evidence: SaleEvidence) -> Evidence | None:
-    return (
-        Evidence.objects.filter(
-            merchant=recommendation.offer.merchant_id, source=evidence.source, reference=evidence.reference
-        )
-        .select_related("conversion")
-        .first()
+# One at a time for a session: whoever waits here sees all that the one before wrote. (NO KEY: rows that only refer to
+# the session are not held up.)
+_LOCK_SESSION = "SELECT FROM sessions_app_session WHERE id = %s FOR NO KEY UPDATE"
+_CONVERT_SESSION = "UPDATE sessions_app_session SET status = 'converted' WHERE id = %s"
+# Whether anything is known of the sale, and whether something that happened to it waits for it.
+_LOOK = """
+SELECT EXISTS (SELECT FROM ledger_evidence WHERE merchant_id = %s AND source = %s AND reference = %s)
+    OR EXISTS (SELECT FROM ledger_conversion WHERE session_id = %s)
+    OR EXISTS (SELECT FROM ledger_conversion WHERE merchant_id = %s AND order_reference = %s),
+    EXISTS (SELECT FROM ledger_event WHERE merchant_id = %s AND sale_reference IN (%s, %s) AND conversion_id IS NULL)
+"""
+
+
+def _record(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded | Conflict:
+    merchant_id, session_id = recommendation.offer.merchant_id, recommendation.session_id
+    references = [evidence.reference, evidence.order_reference]
+    proof, order = [merchant_id, str(evidence.source), evidence.reference], [merchant_id, evidence.order_reference]
+    _, _, [[is_known, has_waiting]] = send(
+        # What happened to this sale may be told at the same time: it finds the sale, or the sale finds it.
+        holding(merchant_id, *references),
+        Statement(_LOCK_SESSION, [session_id]),
+        Statement(_LOOK, [*proof, session_id, *order, merchant_id, *references]),
     )
+    recorded = _add_to_known(recommendation, evidence) if is_known else _make(recommendation, evidence)
+    if has_waiting and isinstance(recorded, Recorded):
+        claim_waiting(recorded.conversion, references)
+    return recorded
+
+
+def _add_to_known(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded | Conflict:
+    """A proof of a session or an order that is credited already."""
+    merchant_id = recommendation.offer.merchant_id
+    known = Evidence.objects.filter(merchant=merchant_id, source=evidence.source, reference=evidence.reference)
+    for proof in known.select_related("conversion"):
+        if proof.conversion.session_id != recommendation.session_id:
+            return OrderAttributed()
+        return Recorded(proof.conversion, entry_of(proof))
+    existing = Conversion.objects.filter(session=recommendation.session_id).first()
+    return OrderAttributed() if existing is None else _attach(existing, recommendation, evidence)
 
 
 def entry_of(evidence: Evidence) -> Appended:
@@ -112,11 +120,11 @@ def _make(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
     )
     rules = VERTICALS[offer.vertical]
     ends_at = _validation_end(rules.validation_starts, rules.validation_days, evidence)
-    conversion = Conversion.objects.create(
+    conversion = Conversion(
         status=Status.MATCHED if ends_at is None else Status.PENDING_VALIDATION,
         attribution_path=evidence.path,
         verification_level=evidence.level,
-        session=recommendation.session,
+        session_id=recommendation.session_id,
         recommendation=recommendation,
         agent=recommendation.agent,
         builder_id=recommendation.agent.builder_id,
@@ -137,24 +145,25 @@ def _make(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
         first_validation_ends_at=ends_at,
         validation_ends_at=ends_at,
     )
-    Session.objects.filter(pk=conversion.session_id).update(status=Session.Status.CONVERTED)
     entry = _state(
         conversion,
         evidence,
         "conversion.recorded",
         facts=_commission_facts(conversion, earned),
         postings=difference({}, accrued(Split(earned.amount, earned.fee, earned.payout)), parties_of(conversion)),
+        first=[inserting(conversion), Statement(_CONVERT_SESSION, [conversion.session_id])],
     )
+    conversion._state.adding = False
     return Recorded(conversion, entry, made=True)
 
 
-def _attach(conversion: Conversion, recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
+def _attach(conversion: Conversion, recommendation: Recommendation, evidence: SaleEvidence) -> Recorded | Conflict:
     """A second party's proof of the same sale. A second payment, or another recommendation's, is no such thing.
 
     One that names another amount is kept as a contradiction: it changes neither commission nor level.
     """
     if conversion.recommendation_id != recommendation.pk or conversion.evidence.filter(source=evidence.source).exists():
-        raise SessionConverted()
+        return SessionConverted()
     recorded = Money(conversion.transaction_value_minor, conversion.currency)
     agrees = evidence.money == recorded
     # The payment itself outranks the merchant's word, but it certifies only what it agrees with.
@@ -172,8 +181,9 @@ def _state(
     *,
     facts: dict[str, Any] | None = None,
     postings: Sequence[Posting] = (),
+    first: Sequence[Statement] = (),
 ) -> Appended:
-    """Store a piece of evidence and the entry that tells of it, in one round trip."""
+    """Store a piece of evidence and the entry that tells of it, and what goes before them, in one round trip."""
     row = Evidence(
         conversion=conversion,
         merchant_id=conversion.merchant_id,
@@ -200,7 +210,8 @@ def _state(
         merchant_id=conversion.merchant_id,
         agent_id=conversion.agent_id,
     )
-    return state(fact, along_with=row)
+    *_, [entry] = send(*first, stating(fact, inserting(row)))
+    return Appended(*entry)
 
 
 def _validation_end(starts: str, days: int, evidence: SaleEvidence) -> datetime | None:

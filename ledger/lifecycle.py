@@ -18,7 +18,7 @@ from ledger.standing import Happening, Sale, Standing, derive
 from rako.core.aap_code import decode
 from rako.core.errors import Conflict
 from rako.core.facts import Fact, state
-from rako.core.postgres import violated
+from rako.core.postgres import Statement, send, violated
 from rako.core.wire import instant
 from sessions_app.models import Session
 
@@ -90,7 +90,7 @@ def tell(merchant_id: str, told: Told) -> Conversion | None:
 
     Raises CannotMove for a decision (`DECISIONS`) that the sale's status does not allow; nothing is stored then.
     """
-    hold_references(merchant_id, told.sale_reference)
+    send(holding(merchant_id, told.sale_reference))
     event = Event(
         merchant_id=merchant_id,
         kind=told.kind,
@@ -134,11 +134,10 @@ def claim_waiting(conversion: Conversion, references: Iterable[str]) -> None:
         conversion.refresh_from_db()
 
 
-def hold_references(merchant_id: str, *references: str) -> None:
-    """Let one transaction at a time record a sale or what happened to it, whichever is told first."""
+def holding(merchant_id: str, *references: str) -> Statement:
+    """Lets one transaction at a time record a sale or what happened to it, whichever is told first."""
     keys = sorted({f"{merchant_id}:{reference}" for reference in references})
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(key, 0)) FROM unnest(%s::text[]) AS key", [keys])
+    return Statement("SELECT pg_advisory_xact_lock(hashtextextended(key, 0)) FROM unnest(%s::text[]) AS key", [keys])
 
 
 def sale_of(conversion: Conversion) -> Sale:

@@ -8,18 +8,22 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
-from django.db import DEFAULT_DB_ALIAS, connections, models
+from django.db import models
 
 from rako.core.ids import new_id
-from rako.core.postgres import prepared_cursor
+from rako.core.postgres import Statement, send
+from rako.core.rows import inserting
 
 _LARGEST = 2**53 - 1
-_OF_TEXT = (models.CharField, models.ForeignKey)
 _APPEND = "SELECT * FROM ledger_append(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+# The stream is the changed row's: were it a value like the others, the entry might be appended first.
+_APPEND_IF = """
+WITH change AS ({change}) SELECT entry.* FROM change CROSS JOIN LATERAL
+ledger_append(%s, change.id, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS entry
+"""
 
 
 class Posting(NamedTuple):
@@ -70,12 +74,27 @@ def state(fact: Fact, *, along_with: models.Model | None = None, ignore_conflict
     lets a row pass that is there already. Raises IntegrityError if the row or the postings are refused (the postings
     when the transaction commits), TypeError or ValueError for facts that have no canonical form.
     """
-    sql, values = _statement(fact, along_with, ignore_conflict)
-    with prepared_cursor() as cursor:
-        cursor.execute(sql, values)
-        if along_with is not None:
-            along_with._state.adding = False
-        return Appended(*cursor.fetchone())
+    rows = () if along_with is None else (inserting(along_with, ignore_conflict=ignore_conflict),)
+    [[entry]] = send(stating(fact, *rows))
+    if along_with is not None:
+        along_with._state.adding = False
+    return Appended(*entry)
+
+
+def stating(fact: Fact, *along_with: Statement) -> Statement:
+    """What `state` sends, for those who send more in the same round trip; its one row is an Appended.
+
+    What goes along with the fact is carried out by the same statement, in no order.
+    """
+    parts = ", ".join(f"part_{number} AS ({sql})" for number, (sql, _) in enumerate(along_with))
+    values = [value for _, values in along_with for value in values]
+    return Statement(f"WITH {parts} {_APPEND}" if parts else _APPEND, values + _arguments(fact))
+
+
+def stating_if(change: Statement, fact: Fact) -> Statement:
+    """A change, and the fact that tells of it: appended only if the change returns the `id` that names its stream."""
+    entry_id, _, *others = _arguments(fact)
+    return Statement(_APPEND_IF.format(change=change.sql), [*change.values, entry_id, *others])
 
 
 def canonical(facts: dict[str, Any]) -> bytes:
@@ -91,24 +110,6 @@ def canonical(facts: dict[str, Any]) -> bytes:
         return orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError as error:  # lone surrogates
         raise ValueError(str(error)) from None
-
-
-def _statement(fact: Fact, row: models.Model | None, ignore_conflict: bool) -> tuple[str, list[Any]]:
-    """The one statement that stores a row and appends a fact, with its values."""
-    arguments = _arguments(fact)
-    if row is None:
-        return _APPEND, arguments
-    sql, columns = _insertion(type(row), row.pk is not None, ignore_conflict)
-    database = connections[DEFAULT_DB_ALIAS]
-    return sql + _APPEND, [_value(row, column, database) for column in columns] + arguments
-
-
-def _value(row: models.Model, column: Any, database: Any) -> Any:
-    """What a row has for a column, as PostgreSQL takes it."""
-    # Most of it is text, which these fields would hand on as it stands, after four calls each.
-    if isinstance(column, _OF_TEXT) and type(value := getattr(row, column.attname)) is str:
-        return value
-    return column.get_db_prep_save(column.pre_save(row, add=True), database)
 
 
 def _arguments(fact: Fact) -> list[Any]:
@@ -139,17 +140,6 @@ def _array(values: Sequence[Any]) -> str:
 
 def _opening(facts: dict[str, Any] | None) -> bytes | None:
     return None if facts is None else canonical(facts | {"nonce": secrets.token_hex(16)})
-
-
-@lru_cache(maxsize=64)
-def _insertion(model: type[models.Model], is_numbered: bool, ignore_conflict: bool) -> tuple[str, list[Any]]:
-    """A row's INSERT as the first part of a larger statement, and the columns it has values for."""
-    fields = model._meta.concrete_fields
-    columns = [field for field in fields if not (field.generated or (field.primary_key and not is_numbered))]
-    names, places = ", ".join(f'"{column.column}"' for column in columns), ", ".join(["%s"] * len(columns))
-    tail = " ON CONFLICT DO NOTHING" if ignore_conflict else ""
-    # Table and columns are our models', the values are parameters.
-    return f'WITH row AS (INSERT INTO "{model._meta.db_table}" ({names}) VALUES ({places}){tail}) ', columns  # noqa: S608
 
 
 def _check(value: Any) -> None:

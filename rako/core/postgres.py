@@ -1,8 +1,21 @@
 """What Django does not know of PostgreSQL: why it says no, and statements whose plans it keeps."""
 
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections
 from django.db.backends.utils import CursorWrapper
-from psycopg import Cursor, pq
+from psycopg import Cursor
+from psycopg.pq import TransactionStatus
+
+Rows = list[tuple[Any, ...]]
+
+
+class Statement(NamedTuple):
+    """One command with its values, for `send`."""
+
+    sql: str
+    values: Sequence[Any] = ()
 
 
 def violated(error: IntegrityError) -> str:
@@ -20,5 +33,27 @@ def prepared_cursor() -> CursorWrapper:
     database = connections[DEFAULT_DB_ALIAS]
     database.ensure_connection()
     cursor = Cursor(database.connection)
-    cursor.format = pq.Format.BINARY  # times come as numbers, not as text to be parsed
     return database.make_debug_cursor(cursor) if database.queries_logged else database.make_cursor(cursor)  # type: ignore[arg-type]
+
+
+def send(*statements: Statement) -> list[Rows]:
+    """The rows of each of the prepared statements, which run one after the other in one round trip.
+
+    In a transaction each sees what was committed before it began, even while the one before it waited for a lock. The
+    first that fails raises what it would alone.
+    """
+    cursors = [prepared_cursor() for _ in statements]
+    database = connections[DEFAULT_DB_ALIAS]
+    if len(cursors) == 1 and not _begins(database):
+        cursors[0].execute(*statements[0])
+    else:
+        with database.wrap_database_errors, database.connection.pipeline():
+            for cursor, statement in zip(cursors, statements, strict=True):
+                cursor.execute(*statement)
+    return [cursor.fetchall() if cursor.pgresult.nfields else [] for cursor in cursors]
+
+
+def _begins(database: Any) -> bool:
+    """Whether the next statement is the first of a transaction: BEGIN goes before it."""
+    is_atomic: bool = database.in_atomic_block
+    return is_atomic and database.connection.pgconn.transaction_status == TransactionStatus.IDLE

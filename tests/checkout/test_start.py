@@ -225,7 +225,7 @@ def test_user_details_that_the_offer_requires_must_be_texts(post_checkout, recom
 
 
 def test_a_checkout_costs_a_fixed_number_of_queries(post_checkout, recommendation, django_assert_max_num_queries):
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(19):
         post_checkout(recommendation)
 
 

@@ -179,7 +179,7 @@ def test_entries_of_a_stream_are_chained(recommendation, proof):
 
 
 def test_recording_costs_a_fixed_number_of_queries(recommendation, proof, django_assert_max_num_queries):
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(6):
         record_conversion(recommendation, proof())
 
 

@@ -1,5 +1,6 @@
 """Django's PostgreSQL backend for the embedded server, which a process starts when it first connects."""
 
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from django.db.backends.postgresql import base
 from django.db.backends.postgresql.client import DatabaseClient as PostgresClient
 
 from rako.core.embedded_postgres import PORT, bin_dir, ensure_running
+
+_LOOK_EVERY = 1.0  # seconds
 
 
 class DatabaseClient(PostgresClient):
@@ -30,6 +33,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     """Connections to the embedded server of RAKO_DATA_DIR."""
 
     client_class = DatabaseClient
+    _looked_at = float("-inf")  # of the process: all its threads take connections of one pool
 
     def get_connection_params(self) -> dict[str, Any]:
         """Django's parameters, with the port that names the socket: PGPORT must not change it."""
@@ -37,5 +41,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Connect, or take a connection of the pool, once the server is up; raises EmbeddedPostgresError."""
-        ensure_running(Path(settings.RAKO_DATA_DIR))
+        # Every request takes one of the pool, and to look costs more than most queries: a server that has gone since
+        # is started again a moment later.
+        now = time.monotonic()
+        if not self.pool or now > DatabaseWrapper._looked_at + _LOOK_EVERY:
+            ensure_running(Path(settings.RAKO_DATA_DIR))
+            DatabaseWrapper._looked_at = now
         return super().get_new_connection(conn_params)
