@@ -131,6 +131,7 @@ def _make(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
         network_fee_minor=earned.fee,
         builder_payout_minor=earned.payout,
         network_fee_rate=offer.merchant.network_fee_rate,
+        refunds_reverse_cpa=offer.merchant.refunds_reverse_cpa,
         validation_days=rules.validation_days,
         converted_at=evidence.occurred_at,
         recorded_at=timezone.now(),
@@ -237,6 +238,7 @@ def _commission_facts(conversion: Conversion, earned: commission.Commission) -> 
     return {
         "attribution_path": str(conversion.attribution_path),
         "code_sha256": conversion.code_sha256,
+        "refunds_reverse_cpa": conversion.refunds_reverse_cpa,
         "validation_days": conversion.validation_days,
         "validation_ends_at": None if ends_at is None else instant(ends_at),
         "commission": {

@@ -146,23 +146,26 @@ def sale_of(conversion: Conversion) -> Sale:
     terms = decode(conversion.recommendation.aap_code).payload["com"]
     whole = Split(conversion.commission_minor, conversion.network_fee_minor, conversion.builder_payout_minor)
 
-    def split_of(value_minor: int) -> Split:
-        if value_minor == conversion.transaction_value_minor:
-            return whole
+    def part_of(kept_minor: int, value_minor: int) -> Split:
         earned = commission.compute(
             terms,
-            value_minor=value_minor,
+            value_minor=kept_minor,
             currency=conversion.currency,
             path=conversion.attribution_path,
             fee_rate=conversion.network_fee_rate,
+            part_of_minor=value_minor,
         )
         return Split(earned.amount, earned.fee, earned.payout)
+
+    def split_of(value_minor: int) -> Split:
+        return whole if value_minor == conversion.transaction_value_minor else part_of(value_minor, value_minor)
 
     return Sale(
         value_minor=conversion.transaction_value_minor,
         validation_ends_at=conversion.first_validation_ends_at,
         validation_days=conversion.validation_days,
         split_of=split_of,
+        part_of=part_of if conversion.refunds_reverse_cpa else None,
     )
 
 

@@ -100,6 +100,8 @@ def _pairs(conversion: Conversion, first: Told) -> Iterator[tuple[str, Any, Any]
     ):
         yield name, getattr(conversion, name), facts.get(name)
     yield "conversion_id", conversion.pk, facts.get("conversion_id")
+    # Entries of before merchants could agree on it do not tell: it is off then.
+    yield "refunds_reverse_cpa", conversion.refunds_reverse_cpa, facts.get("refunds_reverse_cpa", False)
     yield "converted_at", instant(conversion.converted_at), first.body["occurred_at"]
     ends_at = conversion.first_validation_ends_at
     yield "first_validation_ends_at", None if ends_at is None else instant(ends_at), facts.get("validation_ends_at")
