@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -101,7 +101,13 @@ def entry_of(evidence: Evidence) -> Appended:
     return Appended(entry.pk, entry.entry_id, entry.stream_seq, entry.recorded_at, bytes(entry.leaf_hash), False)
 
 
-def _make(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
+def conversion_of(
+    recommendation: Recommendation, evidence: SaleEvidence
+) -> tuple[Conversion, dict[str, Any], list[Posting]]:
+    """A proven sale as it is recorded, not yet stored: its row, and what its first entry tells besides and books.
+
+    Load the recommendation with agent, offer and the offer's merchant.
+    """
     offer, code = recommendation.offer, decode(recommendation.aap_code)
     earned = commission.compute(
         code.payload["com"],
@@ -112,11 +118,11 @@ def _make(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
     )
     rules = VERTICALS[offer.vertical]
     ends_at = _validation_end(rules.validation_starts, rules.validation_days, evidence)
-    conversion = Conversion.objects.create(
+    conversion = Conversion(
         status=Status.MATCHED if ends_at is None else Status.PENDING_VALIDATION,
         attribution_path=evidence.path,
         verification_level=evidence.level,
-        session=recommendation.session,
+        session_id=recommendation.session_id,
         recommendation=recommendation,
         agent=recommendation.agent,
         builder_id=recommendation.agent.builder_id,
@@ -138,15 +144,16 @@ def _make(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
         first_validation_ends_at=ends_at,
         validation_ends_at=ends_at,
     )
+    postings = difference({}, accrued(Split(earned.amount, earned.fee, earned.payout)), parties_of(conversion))
+    return conversion, _commission_facts(conversion, earned), postings
+
+
+def _make(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
+    conversion, facts, postings = conversion_of(recommendation, evidence)
+    conversion.save(force_insert=True)
     Session.objects.filter(pk=conversion.session_id).update(status=Session.Status.CONVERTED)
-    entry = _state(
-        conversion,
-        evidence,
-        "conversion.recorded",
-        facts=_commission_facts(conversion, earned),
-        postings=difference({}, accrued(Split(earned.amount, earned.fee, earned.payout)), parties_of(conversion)),
-    )
-    return Recorded(conversion, entry, made=True)
+    fact, row = proof_of(conversion, evidence, "conversion.recorded", facts=facts, postings=postings)
+    return Recorded(conversion, state(fact, along_with=row), made=True)
 
 
 def _attach(conversion: Conversion, recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
@@ -162,19 +169,19 @@ def _attach(conversion: Conversion, recommendation: Recommendation, evidence: Sa
     if agrees and evidence.level == Level.ORCHESTRATED:
         Conversion.objects.filter(pk=conversion.pk).update(verification_level=evidence.level)
         conversion.verification_level = evidence.level
-    entry = _state(conversion, evidence, "evidence.attached" if agrees else "evidence.contradicts")
-    return Recorded(conversion, entry, attached=True)
+    fact, row = proof_of(conversion, evidence, "evidence.attached" if agrees else "evidence.contradicts")
+    return Recorded(conversion, state(fact, along_with=row), attached=True)
 
 
-def _state(
+def proof_of(
     conversion: Conversion,
     evidence: SaleEvidence,
     kind: str,
     *,
     facts: dict[str, Any] | None = None,
     postings: Sequence[Posting] = (),
-) -> Appended:
-    """Store a piece of evidence and the entry that tells of it, in one round trip."""
+) -> tuple[Fact, Evidence]:
+    """A piece of evidence and the fact that tells of it, to be stated in one round trip."""
     row = Evidence(
         conversion=conversion,
         merchant_id=conversion.merchant_id,
@@ -201,7 +208,7 @@ def _state(
         merchant_id=conversion.merchant_id,
         agent_id=conversion.agent_id,
     )
-    return state(fact, along_with=row)
+    return fact, row
 
 
 def _validation_end(starts: str, days: int, evidence: SaleEvidence) -> datetime | None:
@@ -209,8 +216,13 @@ def _validation_end(starts: str, days: int, evidence: SaleEvidence) -> datetime 
     if starts == "conversion":
         return evidence.occurred_at + timedelta(days=days)
     if starts == "service_date" and evidence.service_on is not None:
-        return datetime.combine(evidence.service_on, time(), UTC) + timedelta(days=days)
+        return midnight(evidence.service_on) + timedelta(days=days)
     return None
+
+
+def midnight(day: date) -> datetime:
+    """When a day begins, in UTC."""
+    return datetime.combine(day, time(), UTC)
 
 
 def _facts(conversion: Conversion, evidence: SaleEvidence) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer, extend_schema
 from rest_framework.response import Response
 
 from ledger import wire
+from ledger.batch_wire import answer, report_of
 from ledger.models import Conversion
-from ledger.reports import Report, report_conversion
+from ledger.reports import report_conversion
 from rako.core.api_views import AnyKeyView, KeyedRequest
 from rako.core.errors import BadRequest, Forbidden, NotFound
 from rako.core.ids import is_id
@@ -54,15 +55,16 @@ class ConversionsView(AnyKeyView):
 
     @extend_schema(
         operation_id="reportConversion",
-        summary="Report a sale (merchant)",
-        request=wire.ReportBody,
-        responses=wire.ReceiptedReportReply,
+        summary="Report a sale, or up to 1,000 of them (merchant)",
+        request=PolymorphicProxySerializer("ReportOrBatch", [wire.ReportBody, wire.BatchBody], None),
+        responses=PolymorphicProxySerializer("ReportOrBatchReply", [wire.ReceiptedReportReply, wire.BatchReply], None),
     )
     def post(self, request: KeyedRequest) -> Response:
         if request.auth != "merchant":
             raise Forbidden("This endpoint needs a merchant key")
-        asked = wire.ReportBody.read(request)
-        report = Report(value=asked.pop("transaction_value"), service_on=asked.pop("service_date", None), **asked)
+        if request.data.get("conversions") is not None:
+            return Response(answer(request.user.merchant, request.data["conversions"]))
+        report = report_of(wire.ReportBody.read(request))
         recorded = report_conversion(request.user.merchant, report)
         reply = wire.report_wire(recorded.conversion, report.order_reference)
         return Response(reply | {"receipt": receipt_for(recorded.entry)})

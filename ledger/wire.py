@@ -26,6 +26,12 @@ class ReportBody(WireSerializer):
     service_date = DateField(required=False)
 
 
+class BatchBody(WireSerializer):
+    """Many reports of sales, each judged by itself."""
+
+    conversions = ReportBody(many=True, help_text="1 to 1,000.")
+
+
 class CommissionReply(WireSerializer):
     amount = serializers.FloatField()
     network_fee = serializers.FloatField()
@@ -45,6 +51,30 @@ class ReportReply(WireSerializer):
 
 class ReceiptedReportReply(ReportReply):
     receipt = serializers.CharField(help_text=RECEIPT)
+
+
+class BatchRowReply(WireSerializer):
+    """What became of a row; but for a refused one with all that the reply to a single report has."""
+
+    index = serializers.IntegerField(help_text="The row's place, from 0.")
+    status = serializers.ChoiceField(choices=["recorded", "attached", "known", "refused"])
+    conversion_status = serializers.CharField(required=False, help_text="`status` of the reply to a single report.")
+    conversion_id = serializers.CharField(required=False)
+    session_id = serializers.CharField(required=False)
+    order_reference = serializers.CharField(required=False)
+    transaction_value = serializers.FloatField(required=False)
+    commission = CommissionReply(required=False)
+    validation_period_days = serializers.IntegerField(required=False)
+    receipt = serializers.CharField(required=False, help_text=RECEIPT)
+    error = serializers.CharField(required=False)
+    code = serializers.CharField(required=False, help_text="What `X-Error-Code` says of a single report.")
+
+
+class BatchReply(WireSerializer):
+    results = BatchRowReply(many=True)
+    count = serializers.IntegerField()
+    recorded = serializers.IntegerField()
+    refused = serializers.IntegerField()
 
 
 class ConversionReply(ReportReply):

@@ -135,7 +135,9 @@ class Conversion(models.Model):
             models.Index(fields=["agent", "status", "-id"], name="conversion_agent_status"),
             models.Index(fields=["merchant", "verification_level", "-id"], name="conversion_merchant_level"),
             models.Index(fields=["agent", "verification_level", "-id"], name="conversion_agent_level"),
-            models.Index(fields=["merchant", "attribution_path", "-id"], condition=_RARE, name="conversion_merchant_path"),
+            models.Index(
+                fields=["merchant", "attribution_path", "-id"], condition=_RARE, name="conversion_merchant_path"
+            ),
             models.Index(fields=["agent", "attribution_path", "-id"], condition=_RARE, name="conversion_agent_path"),
             # Superseded ones, too: the unique constraint's index has only the others.
             models.Index(fields=["merchant", "order_reference"], name="conversion_of_order"),

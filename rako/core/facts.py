@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 from django.db import connection, models
+from psycopg import Cursor
 
 from rako.core.ids import new_id
 from rako.core.postgres import prepared_cursor
@@ -75,6 +76,21 @@ def state(fact: Fact, *, along_with: models.Model | None = None, ignore_conflict
         if along_with is not None:
             along_with._state.adding = False
         return Appended(*cursor.fetchone())
+
+
+def state_all(facts: Sequence[Fact], *, along_with: Sequence[models.Model] | None = None) -> list[Appended]:
+    """Append facts as `state` does one by one, each with a row of its own if rows (of one model) are given.
+
+    All of it travels at once: the cost of many is not that of many round trips. Call it inside a transaction.
+    """
+    rows = along_with or [None] * len(facts)
+    statements = [_statement(fact, row, False) for fact, row in zip(facts, rows, strict=True)]
+    if not statements:
+        return []
+    connection.ensure_connection()
+    with connection.wrap_database_errors, Cursor(connection.connection) as cursor:
+        cursor.executemany(statements[0][0], [values for _, values in statements], returning=True)
+        return [Appended(*answer.fetchone()) for answer in cursor.results()]
 
 
 def canonical(facts: dict[str, Any]) -> bytes:
