@@ -89,7 +89,8 @@ class Told:
 def tell(merchant_id: str, told: Told, *, conversion: Conversion | None = None) -> Conversion | None:
     """Record an event once and carry it out. None if its sale is not recorded yet: then it waits for it.
 
-    Whoever knows the sale names the `conversion`; otherwise it is found by the event's `sale_reference`. Raises CannotMove for a decision (`DECISIONS`) that the sale's status does not allow; nothing is stored then.
+    Whoever knows the sale names the `conversion`; otherwise it is found by the event's `sale_reference`. Raises
+    CannotMove for a decision (`DECISIONS`) that the sale's status does not allow; nothing is stored then.
     """
     hold_references(merchant_id, told.sale_reference)
     event = Event(

@@ -12,7 +12,7 @@ from django.utils import timezone
 from ledger.conversions import Recorded, entry_of, midnight, record_conversion
 from ledger.evidence import PAYMENT_ORDER, SaleEvidence
 from ledger.lifecycle import Told, tell
-from ledger.models import Event, Evidence
+from ledger.models import Conversion, Event, Evidence
 from ledger.models.conversion import Level, Path
 from merchants.models import Merchant
 from merchants.verticals import VERTICALS
@@ -60,7 +60,7 @@ def report_conversion(merchant: Merchant, report: Report, *, level: Level = Leve
     content = content_of(report, recommendation)
     earlier = _earlier(merchant, report.order_reference)
     if earlier is not None:
-        if not repeats(content, earlier.details):
+        if not _repeats(content, earlier):
             raise ReportConflict()
         return _with_service_date(Recorded(earlier.conversion, entry_of(earlier)), report)
     evidence = judge(report, recommendation, level=level)
@@ -68,7 +68,7 @@ def report_conversion(merchant: Merchant, report: Report, *, level: Level = Leve
     recorded = record_conversion(recommendation, evidence)
     if not recorded.made and not recorded.attached:  # a twin of this report was faster: is it really the same?
         twin = _earlier(merchant, report.order_reference)
-        if twin is not None and not repeats(content, twin.details):
+        if twin is not None and not _repeats(content, twin):
             raise ReportConflict()
     return _with_service_date(recorded, report)
 
@@ -89,7 +89,7 @@ def judge(report: Report, recommendation: Recommendation, *, level: Level) -> Sa
         money=Money(content["transaction_value_minor"], content["currency"]),
         occurred_at=occurred_at,
         received_at=now,
-        sha256=_hash(content),
+        sha256=content_hash(content),
         service_on=report.service_on,
         details=content,
     )
@@ -103,16 +103,21 @@ def content_of(report: Report, recommendation: Recommendation) -> dict[str, Any]
     return _content(report, _money(report, decode(recommendation.aap_code).payload["cur"]))
 
 
-def repeats(content: dict[str, Any], earlier: dict[str, Any]) -> bool:
+def _repeats(content: dict[str, Any], earlier: Evidence) -> bool:
     """Whether a report says what an earlier one said, or that and the service date, which was not known then."""
-    return earlier in (content, content | {"service_date": None})
+    if earlier.details == content | {"service_date": None}:
+        return content["service_date"] is None or _starts_with_service(earlier.conversion)
+    return bool(earlier.details == content)
+
+
+def _starts_with_service(conversion: Conversion) -> bool:
+    return VERTICALS[conversion.offer.vertical].validation_starts == "service_date"
 
 
 def _with_service_date(recorded: Recorded, report: Report) -> Recorded:
     """Start a validation that waits for the service date, if the report tells it and the first did not."""
     conversion, service_on = recorded.conversion, report.service_on
-    starts = VERTICALS[conversion.offer.vertical].validation_starts
-    if service_on is None or conversion.first_validation_ends_at is not None or starts != "service_date":
+    if service_on is None or conversion.first_validation_ends_at is not None or not _starts_with_service(conversion):
         return recorded
     _check_service_date(service_on, conversion.converted_at)
     begins_at, content = midnight(service_on), {"conversion_id": conversion.pk, "service_date": service_on.isoformat()}
@@ -121,7 +126,7 @@ def _with_service_date(recorded: Recorded, report: Report) -> Recorded:
         conversion.order_reference,
         conversion.pk,
         occurred_at=begins_at,
-        sha256=_hash(content),
+        sha256=content_hash(content),
     )
     tell(conversion.merchant_id, told, conversion=conversion)
     stored = Event.objects.get(merchant=conversion.merchant_id, kind=told.kind, reference=told.reference)
@@ -220,5 +225,6 @@ def _earlier(merchant: Merchant, order_reference: str) -> Evidence | None:
     )
 
 
-def _hash(content: dict[str, Any]) -> str:
+def content_hash(content: dict[str, Any]) -> str:
+    """The hash over what a merchant stated, by which entries name it."""
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -241,3 +241,38 @@ class Event(AppendOnlyModel):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.reference}"
+
+
+class Milestone(AppendOnlyModel):
+    """A merchant's word of how a sale goes on: what was installed, activated, paid, approved (protocol, section 1)."""
+
+    class Name(models.TextChoices):
+        INSTALL_SCHEDULED = "install_scheduled"
+        SERVICE_ACTIVATED = "service_activated"
+        FIRST_BILL_PAID = "first_bill_paid"
+        APPROVED = "approved"
+        POLICY_STARTED = "policy_started"
+
+    id = UlidField(primary_key=True)
+    conversion = models.ForeignKey(Conversion, models.PROTECT, related_name="milestones", db_index=False)
+    name = models.CharField(max_length=20, choices=Name)
+    reference = models.CharField(max_length=200, help_text="The merchant's own.")
+    occurred_at = models.DateTimeField()
+    received_at = models.DateTimeField(default=timezone.now)
+    sha256 = models.CharField(max_length=64, help_text="Hex digest of what was reported.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["conversion", "name", "reference"], name="milestone_told_once"),
+            models.CheckConstraint(
+                condition=Q(
+                    name__in=[
+                        *("install_scheduled", "service_activated", "first_bill_paid", "approved", "policy_started"),
+                    ]
+                ),
+                name="milestone_name_is_known",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.reference}"

@@ -12,6 +12,7 @@ from ledger.models import Conversion, Event
 from ledger.standing import derive
 from ledger.verification.evidence import evidence_differences
 from ledger.verification.findings import Finding, Report
+from ledger.verification.milestones import milestone_differences
 from ledger.verification.rows import query
 from ledger.verification.told import Told, told_by
 from rako.core.aap_code import InvalidCode, decode
@@ -53,7 +54,7 @@ class Stories:
 
     def __iter__(self) -> Iterator[int]:
         last = ""
-        related = self._rows.select_related("recommendation").prefetch_related("evidence", "events")
+        related = self._rows.select_related("recommendation").prefetch_related("evidence", "events", "milestones")
         while chunk := list(related.filter(pk__gt=last)[:CHUNK]):
             told = told_by([conversion.pk for conversion in chunk])
             for conversion in chunk:
@@ -72,7 +73,10 @@ def _findings(conversion: Conversion, told: list[Told]) -> Iterator[Finding]:
         yield Finding("V8", subject, "no entry tells of it")
         return
     index = told[0].index
-    checks = (_row_differences, _standing_differences, _event_differences, evidence_differences)
+    checks = (
+        *(_row_differences, _standing_differences, _event_differences),
+        *(evidence_differences, milestone_differences),
+    )
     for check in checks:
         try:
             yield from (Finding(name, subject, detail, index) for name, detail in check(conversion, told))

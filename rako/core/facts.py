@@ -83,14 +83,14 @@ def state_all(facts: Sequence[Fact], *, along_with: Sequence[models.Model] | Non
 
     All of it travels at once: the cost of many is not that of many round trips. Call it inside a transaction.
     """
-    rows = along_with or [None] * len(facts)
+    rows: Sequence[models.Model | None] = along_with or [None] * len(facts)
     statements = [_statement(fact, row, False) for fact, row in zip(facts, rows, strict=True)]
     if not statements:
         return []
     connection.ensure_connection()
     with connection.wrap_database_errors, Cursor(connection.connection) as cursor:
         cursor.executemany(statements[0][0], [values for _, values in statements], returning=True)
-        return [Appended(*answer.fetchone()) for answer in cursor.results()]
+        return [Appended._make(answer.fetchone() or ()) for answer in cursor.results()]
 
 
 def canonical(facts: dict[str, Any]) -> bytes:

@@ -247,10 +247,10 @@ def test_a_batch_that_is_unlike_what_was_read_is_recorded_row_by_row(post, offer
 def test_a_batch_of_a_megabyte_is_taken_and_a_larger_one_is_not(as_merchant, offer):
     client, padding = as_merchant(offer.merchant), {"paymentReference": "x" * 190, "recommendationId": "y" * 600}
 
-    sizes = [len(json.dumps(body := {"conversions": [padding] * count})) for count in (1000, 1300)]
-    replies = [client.post("/v1/conversions", {"conversions": [padding] * count}) for count in (1000, 1300)]
+    bodies = [{"conversions": [padding] * count} for count in (1000, 1300)]
+    replies = [client.post("/v1/conversions", body) for body in bodies]
 
-    assert sizes[0] > 262_144 < 1_048_576 < sizes[1] and body
+    assert [len(json.dumps(body)) > 1_048_576 for body in bodies] == [False, True]
     assert [reply.status_code for reply in replies] == [200, 413]
     assert client.post("/v1/codes/issue", {"offerId": "x" * 262_144}).status_code == 413
 
