@@ -1,7 +1,7 @@
 """Which conversions a party asks to see (protocol, section 1, GET /v1/conversions). Each filter reads an index."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 from django.db.models import QuerySet
@@ -33,7 +33,7 @@ FILTERS = [
     OpenApiParameter("to", str, description="Recorded before this time."),
 ]
 # An id holds the time at which it was drawn, a moment before the row was recorded.
-_DRAWN_BEFORE = timedelta(minutes=1)
+_DRAWN_BEFORE_MS = 60_000
 
 
 def narrowed(rows: QuerySet[Conversion], asked: Mapping[str, str], *, is_merchant: bool) -> QuerySet[Conversion]:
@@ -50,7 +50,7 @@ def narrowed(rows: QuerySet[Conversion], asked: Mapping[str, str], *, is_merchan
         rows = rows.filter(order_reference=_reference(reference, is_merchant=is_merchant))
     since, until = _moment("from", asked.get("from")), _moment("to", asked.get("to"))
     if since is not None:
-        rows = rows.filter(pk__gte=_lowest_id(since - _DRAWN_BEFORE), recorded_at__gte=since)
+        rows = rows.filter(pk__gte=_lowest_id(since, before_ms=_DRAWN_BEFORE_MS), recorded_at__gte=since)
     if until is not None:
         rows = rows.filter(pk__lt=_lowest_id(until), recorded_at__lt=until)
     return rows
@@ -85,7 +85,7 @@ def _moment(name: str, text: str | None) -> datetime | None:
         raise BadRequest(f"{name} must be a date or an ISO 8601 time with an offset", code="invalid_field") from None
 
 
-def _lowest_id(moment: datetime) -> str:
-    """No id that is drawn at that time or later is less."""
-    milliseconds = max(0, int(moment.timestamp() * 1000))
+def _lowest_id(moment: datetime, before_ms: int = 0) -> str:
+    """No id that is drawn at that time, or so long before it, or later is less."""
+    milliseconds = max(0, int(moment.timestamp() * 1000) - before_ms)
     return str(ULID.from_bytes(milliseconds.to_bytes(6) + bytes(10)))
