@@ -14,6 +14,7 @@ from tests.conftest import Api
 from tests.factories import MerchantKeyFactory, OfferFactory, RecommendationFactory
 from tests.ledger.conftest import make_proof
 from tests.ledger.sound import unsound
+from tests.ledger.told import as_owner
 from tests.threads import race
 
 NOW = timezone.now()
@@ -199,6 +200,24 @@ def test_postgres_keeps_milestones_and_terms_as_they_were_told(db, report, attac
 
     with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(attack)
+
+
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "UPDATE ledger_milestone SET occurred_at = occurred_at - interval '1 day'",
+        "UPDATE ledger_milestone SET reference = 'another'",
+        "UPDATE ledger_milestone SET name = 'approved'",
+        "UPDATE ledger_milestone SET sha256 = repeat('0', 64)",
+        "DELETE FROM ledger_milestone",
+    ],
+)
+def test_verification_finds_a_milestone_that_was_tampered_with(db, report, tampering):
+    report(sold())
+
+    as_owner(tampering, guards=("ledger_milestone.ledger_milestone_no_change",))
+
+    assert {finding.check for finding in unsound()} == {"V8"}
 
 
 @pytest.mark.django_db(transaction=True)
