@@ -100,7 +100,7 @@ def _close_each(ids: Sequence[str], as_of: datetime) -> Closed:
             if moved is None or moved.pk != conversion.pk:
                 raise CannotMove("Its end was told of another conversion")
             validated += 1
-        except CannotMove as error:
+        except (CannotMove, IntegrityError) as error:
             log.error("conversion %s could not be validated: %s", conversion.pk, error)
             left.append(conversion.pk)
     return Closed(validated, tuple(left))
