@@ -2,13 +2,46 @@
 
 from typing import Any
 
+from rest_framework import serializers
+
 from ledger import wire
 from ledger.batches import LARGEST, Outcome, report_batch
 from ledger.conversions import Recorded
 from ledger.reports import Report
 from merchants.models import Merchant
 from rako.core.errors import BadRequest, RakoError
-from rako.core.receipts import receipt_for
+from rako.core.receipts import RECEIPT, receipt_for
+from rako.core.wire import WireSerializer
+
+
+class BatchBody(WireSerializer):
+    """Many reports of sales, each judged by itself."""
+
+    conversions = wire.ReportBody(many=True, help_text="1 to 1,000.")
+
+
+class BatchRowReply(WireSerializer):
+    """What became of a row; but for a refused one with all that the reply to a single report has."""
+
+    index = serializers.IntegerField(help_text="The row's place, from 0.")
+    status = serializers.ChoiceField(choices=["recorded", "attached", "known", "refused"])
+    conversion_status = serializers.CharField(required=False, help_text="`status` of the reply to a single report.")
+    conversion_id = serializers.CharField(required=False)
+    session_id = serializers.CharField(required=False)
+    order_reference = serializers.CharField(required=False)
+    transaction_value = serializers.FloatField(required=False)
+    commission = wire.CommissionReply(required=False)
+    validation_period_days = serializers.IntegerField(required=False)
+    receipt = serializers.CharField(required=False, help_text=RECEIPT)
+    error = serializers.CharField(required=False)
+    code = serializers.CharField(required=False, help_text="What `X-Error-Code` says of a single report.")
+
+
+class BatchReply(WireSerializer):
+    results = BatchRowReply(many=True)
+    count = serializers.IntegerField()
+    recorded = serializers.IntegerField()
+    refused = serializers.IntegerField()
 
 
 def answer(merchant: Merchant, rows: Any) -> dict[str, Any]:

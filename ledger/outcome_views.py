@@ -3,7 +3,7 @@
 from drf_spectacular.utils import extend_schema
 from rest_framework.response import Response
 
-from ledger import wire
+from ledger import outcome_wire
 from ledger.cancellations import cancel_conversion
 from ledger.milestones import report_milestone
 from ledger.models import Conversion
@@ -23,13 +23,13 @@ class MilestonesView(_MerchantView):
     @extend_schema(
         operation_id="reportMilestone",
         summary="Report how a sale goes on (merchant)",
-        request=wire.MilestoneBody,
-        responses=wire.MilestoneReply,
+        request=outcome_wire.MilestoneBody,
+        responses=outcome_wire.MilestoneReply,
     )
     def post(self, request: KeyedRequest, conversion_id: str) -> Response:
-        asked = wire.MilestoneBody.read(request)
+        asked = outcome_wire.MilestoneBody.read(request)
         name = asked.pop("milestone")
-        return Response(wire.reached_wire(report_milestone(_own(request, conversion_id), name=name, **asked)))
+        return Response(outcome_wire.reached_wire(report_milestone(_own(request, conversion_id), name=name, **asked)))
 
 
 class CancelView(_MerchantView):
@@ -38,12 +38,12 @@ class CancelView(_MerchantView):
     @extend_schema(
         operation_id="cancelConversion",
         summary="Report that the customer cancelled (merchant)",
-        request=wire.CancelBody,
-        responses=wire.CancelReply,
+        request=outcome_wire.CancelBody,
+        responses=outcome_wire.CancelReply,
     )
     def post(self, request: KeyedRequest, conversion_id: str) -> Response:
-        asked = wire.CancelBody.read(request)
-        return Response(wire.cancelled_wire(cancel_conversion(_own(request, conversion_id), **asked)))
+        asked = outcome_wire.CancelBody.read(request)
+        return Response(outcome_wire.cancelled_wire(cancel_conversion(_own(request, conversion_id), **asked)))
 
 
 def _own(request: KeyedRequest, conversion_id: str) -> Conversion:

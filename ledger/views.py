@@ -7,9 +7,10 @@ from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer, 
 from rest_framework.response import Response
 
 from ledger import wire
-from ledger.batch_wire import answer, report_of
+from ledger.batch_wire import BatchBody, BatchReply, answer, report_of
 from ledger.filters import FILTERS, narrowed
 from ledger.models import Conversion
+from ledger.outcome_wire import ConversionWithMilestonesReply, milestone_wire
 from ledger.reports import report_conversion
 from rako.core.api_views import AnyKeyView, KeyedRequest
 from rako.core.errors import BadRequest, Forbidden, NotFound
@@ -59,8 +60,8 @@ class ConversionsView(AnyKeyView):
     @extend_schema(
         operation_id="reportConversion",
         summary="Report a sale, or up to 1,000 of them (merchant)",
-        request=PolymorphicProxySerializer("ReportOrBatch", [wire.ReportBody, wire.BatchBody], None),
-        responses=PolymorphicProxySerializer("ReportOrBatchReply", [wire.ReceiptedReportReply, wire.BatchReply], None),
+        request=PolymorphicProxySerializer("ReportOrBatch", [wire.ReportBody, BatchBody], None),
+        responses=PolymorphicProxySerializer("ReportOrBatchReply", [wire.ReceiptedReportReply, BatchReply], None),
     )
     def post(self, request: KeyedRequest) -> Response:
         if request.auth != "merchant":
@@ -77,10 +78,10 @@ class ConversionsView(AnyKeyView):
 class ConversionView(AnyKeyView):
     """GET /v1/conversions/{id}"""
 
-    @extend_schema(operation_id="getConversion", summary="One conversion", responses=wire.ConversionWithMilestonesReply)
+    @extend_schema(operation_id="getConversion", summary="One conversion", responses=ConversionWithMilestonesReply)
     def get(self, request: KeyedRequest, conversion_id: str) -> Response:
         conversion = find_conversion(request, conversion_id)
-        milestones = [wire.milestone_wire(row) for row in conversion.milestones.order_by("received_at", "id")]
+        milestones = [milestone_wire(row) for row in conversion.milestones.order_by("received_at", "id")]
         return Response(wire.conversion_wire(conversion) | {"milestones": milestones})
 
 

@@ -5,11 +5,9 @@ from typing import Any
 from drf_spectacular.utils import inline_serializer
 from rest_framework import serializers
 
-from ledger.cancellations import Cancelled
-from ledger.milestones import Reached
-from ledger.models import Conversion, Entry, Evidence, Milestone, Opening, Status
+from ledger.models import Conversion, Entry, Evidence, Opening, Status
 from rako.core.money import to_wire
-from rako.core.receipts import RECEIPT, receipt_for
+from rako.core.receipts import RECEIPT
 from rako.core.tlog.encoding import encode_base64
 from rako.core.wire import DateField, InstantField, NumberField, TextField, WireSerializer, instant
 
@@ -26,48 +24,6 @@ class ReportBody(WireSerializer):
     payment_reference = TextField(max_length=200, required=False)
     occurred_at = InstantField(required=False)
     service_date = DateField(required=False)
-
-
-class BatchBody(WireSerializer):
-    """Many reports of sales, each judged by itself."""
-
-    conversions = ReportBody(many=True, help_text="1 to 1,000.")
-
-
-class MilestoneBody(WireSerializer):
-    """How a sale goes on. What a vertical knows, and which of it starts validation, docs/protocol.md says."""
-
-    required_together = ("milestone", "occurred_at", "reference")
-    milestone = TextField(max_length=20)
-    occurred_at = InstantField()
-    reference = TextField(max_length=200)
-
-
-class MilestoneReply(WireSerializer):
-    conversion_id = serializers.CharField()
-    milestone = serializers.CharField()
-    occurred_at = InstantField()
-    reference = serializers.CharField()
-    recorded_at = InstantField()
-    status = serializers.CharField()
-    validation_ends_at = InstantField(allow_null=True)
-    receipt = serializers.CharField(help_text=RECEIPT)
-
-
-class CancelBody(WireSerializer):
-    """Why a sale was cancelled."""
-
-    required_together = ("reason",)
-    reason = TextField(max_length=300)
-
-
-class CancelReply(WireSerializer):
-    conversion_id = serializers.CharField()
-    status = serializers.CharField()
-    outcome = serializers.ChoiceField(choices=["clawed_back", "merchant_absorbs"])
-    reason = serializers.CharField()
-    cancelled_at = InstantField()
-    receipt = serializers.CharField(help_text=RECEIPT)
 
 
 class CommissionReply(WireSerializer):
@@ -91,30 +47,6 @@ class ReceiptedReportReply(ReportReply):
     receipt = serializers.CharField(help_text=RECEIPT)
 
 
-class BatchRowReply(WireSerializer):
-    """What became of a row; but for a refused one with all that the reply to a single report has."""
-
-    index = serializers.IntegerField(help_text="The row's place, from 0.")
-    status = serializers.ChoiceField(choices=["recorded", "attached", "known", "refused"])
-    conversion_status = serializers.CharField(required=False, help_text="`status` of the reply to a single report.")
-    conversion_id = serializers.CharField(required=False)
-    session_id = serializers.CharField(required=False)
-    order_reference = serializers.CharField(required=False)
-    transaction_value = serializers.FloatField(required=False)
-    commission = CommissionReply(required=False)
-    validation_period_days = serializers.IntegerField(required=False)
-    receipt = serializers.CharField(required=False, help_text=RECEIPT)
-    error = serializers.CharField(required=False)
-    code = serializers.CharField(required=False, help_text="What `X-Error-Code` says of a single report.")
-
-
-class BatchReply(WireSerializer):
-    results = BatchRowReply(many=True)
-    count = serializers.IntegerField()
-    recorded = serializers.IntegerField()
-    refused = serializers.IntegerField()
-
-
 class ConversionReply(ReportReply):
     recommendation_id = serializers.CharField()
     offer_id = serializers.CharField()
@@ -126,17 +58,6 @@ class ConversionReply(ReportReply):
     converted_at = InstantField()
     recorded_at = InstantField()
     validation_ends_at = InstantField(allow_null=True)
-
-
-class ListedMilestone(WireSerializer):
-    milestone = serializers.CharField()
-    occurred_at = InstantField()
-    reference = serializers.CharField()
-    recorded_at = InstantField()
-
-
-class ConversionWithMilestonesReply(ConversionReply):
-    milestones = ListedMilestone(many=True)
 
 
 class ConversionsReply(WireSerializer):
@@ -263,39 +184,6 @@ def conversion_wire(conversion: Conversion) -> dict[str, Any]:
     if conversion.verification_level == "orchestrated":
         shown["conversionPath"] = "verified_payment"  # for older readers (protocol, section 6)
     return shown
-
-
-def milestone_wire(milestone: Milestone) -> dict[str, Any]:
-    """A milestone as either party sees it."""
-    return {
-        "milestone": milestone.name,
-        "occurredAt": instant(milestone.occurred_at),
-        "reference": milestone.reference,
-        "recordedAt": instant(milestone.received_at),
-    }
-
-
-def reached_wire(reached: Reached) -> dict[str, Any]:
-    """The reply to a reported milestone."""
-    ends_at = reached.conversion.validation_ends_at
-    return milestone_wire(reached.milestone) | {
-        "conversionId": reached.conversion.pk,
-        "status": status_wire(reached.conversion),
-        "validationEndsAt": None if ends_at is None else instant(ends_at),
-        "receipt": receipt_for(reached.entry),
-    }
-
-
-def cancelled_wire(cancelled: Cancelled) -> dict[str, Any]:
-    """The reply to a cancellation."""
-    return {
-        "conversionId": cancelled.conversion.pk,
-        "status": status_wire(cancelled.conversion),
-        "outcome": cancelled.outcome,
-        "reason": cancelled.event.reason,
-        "cancelledAt": instant(cancelled.event.occurred_at),
-        "receipt": receipt_for(cancelled.entry),
-    }
 
 
 def status_wire(conversion: Conversion) -> str:
