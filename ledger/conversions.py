@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -18,7 +18,7 @@ from ledger.models.conversion import Level
 from merchants.verticals import VERTICALS
 from rako.core.aap_code import decode
 from rako.core.errors import Conflict
-from rako.core.facts import Appended, Fact, Posting, stating
+from rako.core.facts import Appended, Fact, Posting, state, stating
 from rako.core.money import Money
 from rako.core.postgres import Statement, send
 from rako.core.rows import inserting
@@ -109,7 +109,13 @@ def entry_of(evidence: Evidence) -> Appended:
     return Appended(entry.pk, entry.entry_id, entry.stream_seq, entry.recorded_at, bytes(entry.leaf_hash), False)
 
 
-def _make(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
+def conversion_of(
+    recommendation: Recommendation, evidence: SaleEvidence
+) -> tuple[Conversion, dict[str, Any], list[Posting]]:
+    """A proven sale as it is recorded, not yet stored: its row, and what its first entry tells besides and books.
+
+    Load the recommendation with agent, offer and the offer's merchant.
+    """
     offer, code = recommendation.offer, decode(recommendation.aap_code)
     earned = commission.compute(
         code.payload["com"],
@@ -139,22 +145,24 @@ def _make(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
         network_fee_minor=earned.fee,
         builder_payout_minor=earned.payout,
         network_fee_rate=offer.merchant.network_fee_rate,
+        refunds_reverse_cpa=offer.merchant.refunds_reverse_cpa,
         validation_days=rules.validation_days,
         converted_at=evidence.occurred_at,
         recorded_at=timezone.now(),
         first_validation_ends_at=ends_at,
         validation_ends_at=ends_at,
     )
-    entry = _state(
-        conversion,
-        evidence,
-        "conversion.recorded",
-        facts=_commission_facts(conversion, earned),
-        postings=difference({}, accrued(Split(earned.amount, earned.fee, earned.payout)), parties_of(conversion)),
-        first=[inserting(conversion), Statement(_CONVERT_SESSION, [conversion.session_id])],
-    )
+    postings = difference({}, accrued(Split(earned.amount, earned.fee, earned.payout)), parties_of(conversion))
+    return conversion, _commission_facts(conversion, earned), postings
+
+
+def _make(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
+    conversion, facts, postings = conversion_of(recommendation, evidence)
+    fact, row = proof_of(conversion, evidence, "conversion.recorded", facts=facts, postings=postings)
+    convert = Statement(_CONVERT_SESSION, [conversion.session_id])
+    *_, [entry] = send(inserting(conversion), convert, stating(fact, inserting(row)))
     conversion._state.adding = False
-    return Recorded(conversion, entry, made=True)
+    return Recorded(conversion, Appended(*entry), made=True)
 
 
 def _attach(conversion: Conversion, recommendation: Recommendation, evidence: SaleEvidence) -> Recorded | Conflict:
@@ -170,20 +178,19 @@ def _attach(conversion: Conversion, recommendation: Recommendation, evidence: Sa
     if agrees and evidence.level == Level.ORCHESTRATED:
         Conversion.objects.filter(pk=conversion.pk).update(verification_level=evidence.level)
         conversion.verification_level = evidence.level
-    entry = _state(conversion, evidence, "evidence.attached" if agrees else "evidence.contradicts")
-    return Recorded(conversion, entry, attached=True)
+    fact, row = proof_of(conversion, evidence, "evidence.attached" if agrees else "evidence.contradicts")
+    return Recorded(conversion, state(fact, along_with=row), attached=True)
 
 
-def _state(
+def proof_of(
     conversion: Conversion,
     evidence: SaleEvidence,
     kind: str,
     *,
     facts: dict[str, Any] | None = None,
     postings: Sequence[Posting] = (),
-    first: Sequence[Statement] = (),
-) -> Appended:
-    """Store a piece of evidence and the entry that tells of it, and what goes before them, in one round trip."""
+) -> tuple[Fact, Evidence]:
+    """A piece of evidence and the fact that tells of it, to be stated in one round trip."""
     row = Evidence(
         conversion=conversion,
         merchant_id=conversion.merchant_id,
@@ -210,8 +217,7 @@ def _state(
         merchant_id=conversion.merchant_id,
         agent_id=conversion.agent_id,
     )
-    *_, [entry] = send(*first, stating(fact, inserting(row)))
-    return Appended(*entry)
+    return fact, row
 
 
 def _validation_end(starts: str, days: int, evidence: SaleEvidence) -> datetime | None:
@@ -219,8 +225,13 @@ def _validation_end(starts: str, days: int, evidence: SaleEvidence) -> datetime 
     if starts == "conversion":
         return evidence.occurred_at + timedelta(days=days)
     if starts == "service_date" and evidence.service_on is not None:
-        return datetime.combine(evidence.service_on, time(), UTC) + timedelta(days=days)
+        return midnight(evidence.service_on) + timedelta(days=days)
     return None
+
+
+def midnight(day: date) -> datetime:
+    """When a day begins, in UTC."""
+    return datetime.combine(day, time(), UTC)
 
 
 def _facts(conversion: Conversion, evidence: SaleEvidence) -> dict[str, Any]:
@@ -248,6 +259,7 @@ def _commission_facts(conversion: Conversion, earned: commission.Commission) -> 
     return {
         "attribution_path": str(conversion.attribution_path),
         "code_sha256": conversion.code_sha256,
+        "refunds_reverse_cpa": conversion.refunds_reverse_cpa,
         "validation_days": conversion.validation_days,
         "validation_ends_at": None if ends_at is None else instant(ends_at),
         "commission": {

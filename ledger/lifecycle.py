@@ -51,7 +51,8 @@ MOVES: dict[Status, frozenset[Status]] = {
 # What we decide ourselves, about a sale that is there; all else happens outside, and is never refused.
 DECISIONS = frozenset({Kind.VALIDATED, Kind.CORRECTED, Kind.HELD, Kind.RELEASED, Kind.SUPERSEDED, Kind.REINSTATED})
 
-_SESSION = {
+# What the session shows of its sale.
+SESSION_STATUS = {
     Status.MATCHED: Session.Status.CONVERTED,
     Status.PENDING_VALIDATION: Session.Status.CONVERTED,
     Status.VALIDATED: Session.Status.VALIDATED,
@@ -85,10 +86,11 @@ class Told:
 
 
 @transaction.atomic
-def tell(merchant_id: str, told: Told) -> Conversion | None:
+def tell(merchant_id: str, told: Told, *, conversion: Conversion | None = None) -> Conversion | None:
     """Record an event once and carry it out. None if its sale is not recorded yet: then it waits for it.
 
-    Raises CannotMove for a decision (`DECISIONS`) that the sale's status does not allow; nothing is stored then.
+    Whoever knows the sale names the `conversion`; otherwise it is found by the event's `sale_reference`. Raises
+    CannotMove for a decision (`DECISIONS`) that the sale's status does not allow; nothing is stored then.
     """
     send(holding(merchant_id, told.sale_reference))
     event = Event(
@@ -101,7 +103,7 @@ def tell(merchant_id: str, told: Told) -> Conversion | None:
         occurred_at=told.occurred_at,
         received_at=told.received_at,
         sha256=told.sha256,
-        conversion=_find(merchant_id, told.sale_reference),
+        conversion=conversion or _find(merchant_id, told.sale_reference),
     )
     if event.conversion is None and told.kind in DECISIONS:
         raise CannotMove("There is no such sale")
@@ -145,23 +147,26 @@ def sale_of(conversion: Conversion) -> Sale:
     terms = decode(conversion.recommendation.aap_code).payload["com"]
     whole = Split(conversion.commission_minor, conversion.network_fee_minor, conversion.builder_payout_minor)
 
-    def split_of(value_minor: int) -> Split:
-        if value_minor == conversion.transaction_value_minor:
-            return whole
+    def part_of(kept_minor: int, value_minor: int) -> Split:
         earned = commission.compute(
             terms,
-            value_minor=value_minor,
+            value_minor=kept_minor,
             currency=conversion.currency,
             path=conversion.attribution_path,
             fee_rate=conversion.network_fee_rate,
+            part_of_minor=value_minor,
         )
         return Split(earned.amount, earned.fee, earned.payout)
+
+    def split_of(value_minor: int) -> Split:
+        return whole if value_minor == conversion.transaction_value_minor else part_of(value_minor, value_minor)
 
     return Sale(
         value_minor=conversion.transaction_value_minor,
         validation_ends_at=conversion.first_validation_ends_at,
         validation_days=conversion.validation_days,
         split_of=split_of,
+        part_of=part_of if conversion.refunds_reverse_cpa else None,
     )
 
 
@@ -202,11 +207,7 @@ def _carry_out(conversion_id: str, events: list[Event]) -> None:
 
 def move(conversion: Conversion, before: Standing, after: Standing, event: Event) -> None:
     """Change the status and append the event's entry, with the postings of the difference. Raises CannotMove."""
-    ends_at = after.validation_ends_at
-    if event.kind == Kind.VALIDATED and (ends_at is None or event.occurred_at < ends_at):
-        raise CannotMove("The validation has not ended yet")
-    if after.status != before.status and after.status not in MOVES[before.status]:
-        raise CannotMove(f"A {before.status} conversion cannot become {after.status}")
+    check_move(before, after, event)
     # Compare and swap: a concurrent mover gets zero rows, not a double transition.
     row = Conversion.objects.filter(pk=conversion.pk, status=before.status)
     if not row.update(
@@ -216,31 +217,43 @@ def move(conversion: Conversion, before: Standing, after: Standing, event: Event
         is_superseded=after.is_superseded,
     ):
         raise CannotMove(f"Conversion {conversion.pk} is no longer {before.status}")
-    Session.objects.filter(pk=conversion.session_id).update(status=_SESSION[after.status])
-    state(
-        Fact(
-            stream_id=conversion.pk,
-            kind=f"conversion.{event.kind}",
-            facts={
-                "conversion_id": conversion.pk,
-                "status_before": before.status.value,
-                "status": after.status.value,
-                "is_held": after.is_held,
-                "retained": {
-                    "amount_minor": after.retained.amount,
-                    "fee_minor": after.retained.fee,
-                    "payout_minor": after.retained.payout,
-                },
-                "event_amount_minor": event.amount_minor,
-                "validation_ends_at": None if after.validation_ends_at is None else instant(after.validation_ends_at),
+    Session.objects.filter(pk=conversion.session_id).update(status=SESSION_STATUS[after.status])
+    state(fact_of(conversion, before, after, event))
+
+
+def check_move(before: Standing, after: Standing, event: Event) -> None:
+    """Raises CannotMove unless the event may lead from one standing to the other."""
+    ends_at = after.validation_ends_at
+    if event.kind == Kind.VALIDATED and (ends_at is None or event.occurred_at < ends_at):
+        raise CannotMove("The validation has not ended yet")
+    if after.status != before.status and after.status not in MOVES[before.status]:
+        raise CannotMove(f"A {before.status} conversion cannot become {after.status}")
+
+
+def fact_of(conversion: Conversion, before: Standing, after: Standing, event: Event) -> Fact:
+    """What the event's entry tells of the move, with the postings of the difference."""
+    return Fact(
+        stream_id=conversion.pk,
+        kind=f"conversion.{event.kind}",
+        facts={
+            "conversion_id": conversion.pk,
+            "status_before": before.status.value,
+            "status": after.status.value,
+            "is_held": after.is_held,
+            "retained": {
+                "amount_minor": after.retained.amount,
+                "fee_minor": after.retained.fee,
+                "payout_minor": after.retained.payout,
             },
-            for_merchant={"reference": event.reference, "reason": event.reason},
-            for_agent={"builder_id": conversion.builder_id, "reason": event.reason},
-            evidence_sha256=event.sha256 or None,
-            postings=difference(before.accounts, after.accounts, parties_of(conversion)),
-            occurred_at=event.occurred_at,
-            idempotency_key=f"event:{event.pk}",
-            merchant_id=conversion.merchant_id,
-            agent_id=conversion.agent_id,
-        )
+            "event_amount_minor": event.amount_minor,
+            "validation_ends_at": None if after.validation_ends_at is None else instant(after.validation_ends_at),
+        },
+        for_merchant={"reference": event.reference, "reason": event.reason},
+        for_agent={"builder_id": conversion.builder_id, "reason": event.reason},
+        evidence_sha256=event.sha256 or None,
+        postings=difference(before.accounts, after.accounts, parties_of(conversion)),
+        occurred_at=event.occurred_at,
+        idempotency_key=f"event:{event.pk}",
+        merchant_id=conversion.merchant_id,
+        agent_id=conversion.agent_id,
     )

@@ -1,6 +1,7 @@
 """Merchants' own reports of sales (protocol, section 1, POST /v1/conversions)."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -8,11 +9,13 @@ from typing import Any
 import orjson
 from django.utils import timezone
 
-from ledger.conversions import Recorded, entry_of, record_conversion
+from ledger.conversions import Recorded, entry_of, midnight, record_conversion
 from ledger.evidence import PAYMENT_ORDER, SaleEvidence
-from ledger.models import Evidence
+from ledger.lifecycle import Told, tell
+from ledger.models import Conversion, Event, Evidence
 from ledger.models.conversion import Level, Path
 from merchants.models import Merchant
+from merchants.verticals import VERTICALS
 from rako.core.aap_code import decode
 from rako.core.errors import BadRequest, Conflict
 from rako.core.ids import is_id
@@ -25,8 +28,7 @@ from sessions_app.recommend import RecommendationNotFound, SessionExpired, Sessi
 CLOCK_SKEW = timedelta(minutes=5)
 ONE_DAY, LONGEST_WAIT = timedelta(days=1), timedelta(days=3 * 366)
 
-
-_UNDER_WAY = ("open", "expiring", "processing", "unknown", "succeeded")
+UNDER_WAY = ("open", "expiring", "processing", "unknown", "succeeded")
 
 
 class ReportConflict(Conflict):
@@ -47,45 +49,90 @@ class Report:
     service_on: date | None = None
 
 
-def report_conversion(merchant: Merchant, report: Report) -> Recorded:
+def report_conversion(merchant: Merchant, report: Report, *, level: Level = Level.MERCHANT_REPORTED) -> Recorded:
     """Record a merchant's report, or attach it to the conversion that the payment made.
 
-    The same report again gives the same conversion. Raises BadRequest, SessionNotFound, RecommendationNotFound,
-    SessionExpired for a sale outside the session's window, ReportConflict, SessionConverted or OrderAttributed.
+    The same report again gives the same conversion, and one that adds the service date starts its validation. Raises
+    BadRequest, SessionNotFound, RecommendationNotFound, SessionExpired for a sale outside the session's window,
+    ReportConflict, SessionConverted or OrderAttributed.
     """
-    if report.order_reference.startswith(PAYMENT_ORDER):
-        raise BadRequest(f"orderReference must not start with {PAYMENT_ORDER}", code="invalid_field")
     recommendation = _find_recommendation(merchant, report)
-    # The signed code's currency, whatever the offer is priced in by now.
-    money = _money(report, decode(recommendation.aap_code).payload["cur"])
-    content = _content(report, money)
+    content = content_of(report, recommendation)
     earlier = _earlier(merchant, report.order_reference)
     if earlier is not None:
-        if earlier.details != content:
+        if not _repeats(content, earlier):
             raise ReportConflict()
-        return Recorded(earlier.conversion, entry_of(earlier))
-    now = timezone.now()
-    occurred_at = report.occurred_at or now
-    _check_window(recommendation, occurred_at, now, report.service_on)
+        return _with_service_date(Recorded(earlier.conversion, entry_of(earlier)), report)
+    evidence = judge(report, recommendation, level=level)
     _check_no_rival_payment(recommendation)
-    evidence = SaleEvidence(
-        source=Evidence.Source.MERCHANT_REPORT,
-        level=Level.MERCHANT_REPORTED,
-        path=Path.AAP_FLOW,
-        reference=report.order_reference,
-        order_reference=report.order_reference,
-        money=money,
-        occurred_at=occurred_at,
-        received_at=now,
-        sha256=hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest(),
-        service_on=report.service_on,
-        details=content,
-    )
     recorded = record_conversion(recommendation, evidence)
     if not recorded.made and not recorded.attached:  # a twin of this report was faster: is it really the same?
         twin = _earlier(merchant, report.order_reference)
-        if twin is not None and twin.details != content:
+        if twin is not None and not _repeats(content, twin):
             raise ReportConflict()
+    return _with_service_date(recorded, report)
+
+
+def judge(report: Report, recommendation: Recommendation, *, level: Level) -> SaleEvidence:
+    """What a report proves of a sale to this recommendation. Raises BadRequest or SessionExpired."""
+    content, now = content_of(report, recommendation), timezone.now()
+    occurred_at = report.occurred_at or now
+    _check_window(recommendation, occurred_at, now)
+    if report.service_on is not None:
+        _check_service_date(report.service_on, _sold_at(recommendation) or occurred_at)
+    return SaleEvidence(
+        source=Evidence.Source.MERCHANT_REPORT,
+        level=level,
+        path=Path.AAP_FLOW,
+        reference=report.order_reference,
+        order_reference=report.order_reference,
+        money=Money(content["transaction_value_minor"], content["currency"]),
+        occurred_at=occurred_at,
+        received_at=now,
+        sha256=content_hash(content),
+        service_on=report.service_on,
+        details=content,
+    )
+
+
+def content_of(report: Report, recommendation: Recommendation) -> dict[str, Any]:
+    """What makes two reports the same: everything the merchant stated. Raises BadRequest."""
+    if report.order_reference.startswith(PAYMENT_ORDER):
+        raise BadRequest(f"orderReference must not start with {PAYMENT_ORDER}", code="invalid_field")
+    # The signed code's currency, whatever the offer is priced in by now.
+    return _content(report, _money(report, decode(recommendation.aap_code).payload["cur"]))
+
+
+def _repeats(content: dict[str, Any], earlier: Evidence) -> bool:
+    """Whether a report says what an earlier one said, or that and the service date, which was not known then."""
+    if earlier.details == content | {"service_date": None}:
+        return content["service_date"] is None or _starts_with_service(earlier.conversion)
+    return bool(earlier.details == content)
+
+
+def _starts_with_service(conversion: Conversion) -> bool:
+    return VERTICALS[conversion.offer.vertical].validation_starts == "service_date"
+
+
+def _with_service_date(recorded: Recorded, report: Report) -> Recorded:
+    """Start a validation that waits for the service date, if the report tells it and the first did not."""
+    conversion, service_on = recorded.conversion, report.service_on
+    if service_on is None or conversion.first_validation_ends_at is not None or not _starts_with_service(conversion):
+        return recorded
+    _check_service_date(service_on, conversion.converted_at)
+    begins_at, content = midnight(service_on), {"conversion_id": conversion.pk, "service_date": service_on.isoformat()}
+    told = Told(
+        Event.Kind.VALIDATION_STARTED,
+        conversion.order_reference,
+        conversion.pk,
+        occurred_at=begins_at,
+        sha256=content_hash(content),
+    )
+    tell(conversion.merchant_id, told, conversion=conversion)
+    stored = Event.objects.get(merchant=conversion.merchant_id, kind=told.kind, reference=told.reference)
+    if stored.occurred_at != begins_at:
+        raise ReportConflict()
+    conversion.refresh_from_db()
     return recorded
 
 
@@ -97,23 +144,30 @@ def _find_recommendation(merchant: Merchant, report: Report) -> Recommendation:
         "session", "agent", "offer__merchant"
     )
     found = list(rows.order_by("-created_at", "-id"))
-    if not found:
-        raise SessionNotFound()
-    if report.recommendation_id is None:
+    if report.recommendation_id is None and found:
         converted = Evidence.objects.filter(merchant=merchant, conversion__session=report.session_id)
         made_by = converted.values_list("conversion__recommendation", flat=True).first()
         return next((row for row in found if row.pk == made_by), found[0])
-    named = [row for row in found if row.pk == report.recommendation_id]
-    if not named:
+    return choose_recommendation(found, report)
+
+
+def choose_recommendation(found: Sequence[Recommendation], report: Report) -> Recommendation:
+    """Of the merchant's recommendations of a session, latest first, the one that the report names, or the latest."""
+    if not found:
+        raise SessionNotFound()
+    if report.recommendation_id is None:
+        return found[0]
+    named = next((row for row in found if row.pk == report.recommendation_id), None)
+    if named is None:
         raise RecommendationNotFound()
-    return named[0]
+    return named
 
 
 def _check_no_rival_payment(recommendation: Recommendation) -> None:
     """A report must not take the sale away from a payment that is under way for another recommendation."""
     session = recommendation.session
     rivals = session.checkouts.filter(backend="orchestrated").exclude(recommendation=recommendation)
-    if rivals.filter(state__in=_UNDER_WAY).exists():
+    if rivals.filter(state__in=UNDER_WAY).exists():
         raise Conflict("A payment for this session is in progress", code="in_progress", retry_after=60)
 
 
@@ -127,9 +181,7 @@ def _money(report: Report, code_currency: str) -> Money:
         raise BadRequest(f"transactionValue {error}", code="invalid_field") from None
 
 
-def _check_window(
-    recommendation: Recommendation, occurred_at: datetime, now: datetime, service_on: date | None
-) -> None:
+def _check_window(recommendation: Recommendation, occurred_at: datetime, now: datetime) -> None:
     if occurred_at > now + CLOCK_SKEW:
         raise BadRequest("occurredAt lies in the future", code="invalid_field")
     if occurred_at < recommendation.created_at - CLOCK_SKEW:
@@ -138,12 +190,21 @@ def _check_window(
     converted = recommendation.session.is_converted
     if occurred_at >= recommendation.session.expires_at and not converted:
         raise SessionExpired()
-    if service_on is not None and not -ONE_DAY <= service_on - occurred_at.date() <= LONGEST_WAIT:
+
+
+def _sold_at(recommendation: Recommendation) -> datetime | None:
+    """When the sale was that a payment proved before its report came, undated, perhaps long after."""
+    if not recommendation.session.is_converted:
+        return None
+    return recommendation.session.conversions.values_list("converted_at", flat=True).first()
+
+
+def _check_service_date(service_on: date, sold_at: datetime) -> None:
+    if not -ONE_DAY <= service_on - sold_at.date() <= LONGEST_WAIT:
         raise BadRequest("serviceDate must lie between the sale and three years after it", code="invalid_field")
 
 
 def _content(report: Report, money: Money) -> dict[str, Any]:
-    """What makes two reports the same: everything the merchant stated."""
     return {
         "session_id": report.session_id,
         "order_reference": report.order_reference,
@@ -162,3 +223,8 @@ def _earlier(merchant: Merchant, order_reference: str) -> Evidence | None:
         .select_related("conversion")
         .first()
     )
+
+
+def content_hash(content: dict[str, Any]) -> str:
+    """The hash over what a merchant stated, by which entries name it."""
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()

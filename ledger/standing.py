@@ -30,12 +30,17 @@ class Happening:
 
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """The sale as recorded. `split_of(value_minor)` is the commission that so large a sale earns."""
+    """The sale as recorded. `split_of(value_minor)` is the commission that so large a sale earns.
+
+    `part_of(kept_minor, value_minor)` is what is left of it after a partial refund, where that takes its share of fixed
+    amounts, too; None where these stay.
+    """
 
     value_minor: int
     validation_ends_at: datetime | None
     validation_days: int
     split_of: Callable[[int], Split]
+    part_of: Callable[[int, int], Split] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ def derive(sale: Sale, events: Collection[Happening]) -> Standing:
     is_superseded = Kind.SUPERSEDED in kinds
     if is_superseded:
         reversed_by = Status.REJECTED
-    retained = NOTHING if reversed_by else sale.split_of(value - min(refunded, value))
+    retained = NOTHING if reversed_by else _retained(sale, value, refunded)
     disputed = _disputed(told)
     return Standing(
         status=reversed_by or disputed or _advance(kinds, ends_at),
@@ -77,6 +82,11 @@ def derive(sale: Sale, events: Collection[Happening]) -> Standing:
         is_held=disputed is not None or bool(_references(told, Kind.HELD) - _references(told, Kind.RELEASED)),
         is_superseded=is_superseded,
     )
+
+
+def _retained(sale: Sale, value: int, refunded: int) -> Split:
+    kept = value - min(refunded, value)
+    return sale.split_of(kept) if kept == value or sale.part_of is None else sale.part_of(kept, value)
 
 
 def _validation_end(sale: Sale, told: list[Happening]) -> datetime | None:

@@ -1,8 +1,9 @@
 """Background jobs of the ledger; each only calls a function that is tested on its own."""
 
+from django.utils import timezone
 from procrastinate.contrib.django import app
 
-from ledger import audits
+from ledger import audits, validation
 from ledger.verification.run import Scope
 
 
@@ -18,3 +19,11 @@ def audit_growth(timestamp: int) -> None:
 def audit_all(timestamp: int) -> None:
     """Each night: verify all of it."""
     audits.audit(Scope())
+
+
+@app.periodic(cron="*/5 * * * *")
+@app.task(queueing_lock="close_validation_periods", pass_context=False)
+def close_validation_periods(timestamp: int) -> None:
+    """Every five minutes: validate the sales that nothing has taken back in time."""
+    for _ in validation.close_validation_periods(timezone.now()):
+        pass

@@ -3,12 +3,15 @@
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer, extend_schema
 from rest_framework.response import Response
 
 from ledger import wire
+from ledger.batch_wire import BatchBody, BatchReply, answer, report_of
+from ledger.filters import FILTERS, narrowed
 from ledger.models import Conversion
-from ledger.reports import Report, report_conversion
+from ledger.outcome_wire import ConversionWithMilestonesReply, milestone_wire
+from ledger.reports import report_conversion
 from rako.core.api_views import AnyKeyView, KeyedRequest
 from rako.core.errors import BadRequest, Forbidden, NotFound
 from rako.core.ids import is_id
@@ -41,12 +44,14 @@ class ConversionsView(AnyKeyView):
         parameters=[
             OpenApiParameter("limit", int, description="50 unless told, at most 100."),
             OpenApiParameter("cursor", str, description="`nextCursor` of the reply before."),
+            *FILTERS,
         ],
         responses=wire.ConversionsReply,
     )
     def get(self, request: KeyedRequest) -> Response:
         limit, cursor = _page(request)
-        rows = own_conversions(request).order_by("-id")
+        is_merchant = request.auth == "merchant"
+        rows = narrowed(own_conversions(request), request.query_params, is_merchant=is_merchant).order_by("-id")
         page = list((rows.filter(pk__lt=cursor) if cursor else rows)[: limit + 1])
         more, page = len(page) > limit, page[:limit]
         reply: dict[str, Any] = {"conversions": [wire.conversion_wire(row) for row in page], "count": len(page)}
@@ -54,15 +59,17 @@ class ConversionsView(AnyKeyView):
 
     @extend_schema(
         operation_id="reportConversion",
-        summary="Report a sale (merchant)",
-        request=wire.ReportBody,
-        responses=wire.ReceiptedReportReply,
+        summary="Report a sale, or up to 1,000 of them (merchant)",
+        request=PolymorphicProxySerializer("ReportOrBatch", [wire.ReportBody, BatchBody], None),
+        responses=PolymorphicProxySerializer("ReportOrBatchReply", [wire.ReceiptedReportReply, BatchReply], None),
     )
     def post(self, request: KeyedRequest) -> Response:
         if request.auth != "merchant":
             raise Forbidden("This endpoint needs a merchant key")
-        asked = wire.ReportBody.read(request)
-        report = Report(value=asked.pop("transaction_value"), service_on=asked.pop("service_date", None), **asked)
+        body: Any = request.data
+        if body.get("conversions") is not None:
+            return Response(answer(request.user.merchant, body["conversions"]))
+        report = report_of(wire.ReportBody.read(request))
         recorded = report_conversion(request.user.merchant, report)
         reply = wire.report_wire(recorded.conversion, report.order_reference)
         return Response(reply | {"receipt": receipt_for(recorded.entry)})
@@ -71,9 +78,11 @@ class ConversionsView(AnyKeyView):
 class ConversionView(AnyKeyView):
     """GET /v1/conversions/{id}"""
 
-    @extend_schema(operation_id="getConversion", summary="One conversion", responses=wire.ConversionReply)
+    @extend_schema(operation_id="getConversion", summary="One conversion", responses=ConversionWithMilestonesReply)
     def get(self, request: KeyedRequest, conversion_id: str) -> Response:
-        return Response(wire.conversion_wire(_find(request, conversion_id)))
+        conversion = find_conversion(request, conversion_id)
+        milestones = [milestone_wire(row) for row in conversion.milestones.order_by("received_at", "id")]
+        return Response(wire.conversion_wire(conversion) | {"milestones": milestones})
 
 
 class EvidenceView(AnyKeyView):
@@ -81,7 +90,7 @@ class EvidenceView(AnyKeyView):
 
     @extend_schema(operation_id="getEvidence", summary="What proves a conversion", responses=wire.EvidencesReply)
     def get(self, request: KeyedRequest, conversion_id: str) -> Response:
-        conversion = _find(request, conversion_id)
+        conversion = find_conversion(request, conversion_id)
         rows = conversion.evidence.order_by("received_at", "id")
         return Response({"conversionId": conversion.pk, "evidence": [wire.evidence_wire(row) for row in rows]})
 
@@ -111,8 +120,10 @@ class SessionView(AnyKeyView):
         )
 
 
-def _find(request: KeyedRequest, conversion_id: str) -> Conversion:
-    found = own_conversions(request).filter(pk=conversion_id).first() if is_id(conversion_id) else None
+def find_conversion(request: KeyedRequest, conversion_id: str, *related: str) -> Conversion:
+    """One of the party's own, with what it refers to. Raises ConversionNotFound."""
+    rows = own_conversions(request).select_related(*related) if related else own_conversions(request)
+    found = rows.filter(pk=conversion_id).first() if is_id(conversion_id) else None
     if found is None:
         raise ConversionNotFound()
     return found

@@ -3,7 +3,7 @@
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -52,12 +52,12 @@ class BadFile(Exception):
     """The file as a whole cannot be read: not UTF-8, not CSV, or columns are missing or unknown."""
 
 
-def read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """The rows with their line numbers, cells stripped. Raises BadFile."""
+def read_rows(path: Path, check_header: Callable[[Any], None] | None = None) -> list[tuple[int, dict[str, str]]]:
+    """The rows with their line numbers, cells stripped; of offers unless `check_header` says so. Raises BadFile."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
-            _check_header(reader.fieldnames or [])
+            (check_header or _check_header)(reader.fieldnames or [])
             return [(reader.line_num, _clean(row)) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadFile(f"not a UTF-8 CSV file: {error}") from None

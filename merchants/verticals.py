@@ -26,7 +26,8 @@ class Vertical:
 
     `floor_cpa_minor` and `floor_rate` (percent) are the least a commission may be; a commission type for which the
     protocol names no floor is not offered in that vertical, since its floor could otherwise be walked around.
-    `validation_starts`: conversion, payable_milestone, policy_start or service_date.
+    `validation_starts`: conversion, payable_milestone, policy_start or service_date; in the second and third case that
+    is one of the `milestones` that merchants report of a sale, the `payable_milestone`.
     """
 
     criteria: Mapping[str, Criterion]
@@ -34,6 +35,8 @@ class Vertical:
     floor_rate: Decimal | None
     validation_days: int
     validation_starts: str
+    milestones: tuple[str, ...] = ()
+    payable_milestone: str | None = None
 
 
 def _int(minimum: int = 0) -> Criterion:
@@ -45,6 +48,8 @@ def _text(*choices: str) -> Criterion:
 
 
 _INT, _DECIMAL, _BOOL, _UNLIMITED = _int(), Criterion("decimal"), Criterion("bool"), Criterion("int_or_unlimited")
+
+_CONNECTION = ("approved", "install_scheduled", "service_activated", "first_bill_paid")
 
 VERTICALS: dict[str, Vertical] = {
     "sim": Vertical(
@@ -77,6 +82,8 @@ VERTICALS: dict[str, Vertical] = {
         floor_rate=None,
         validation_days=31,
         validation_starts="payable_milestone",
+        milestones=_CONNECTION,
+        payable_milestone="service_activated",
     ),
     "energy": Vertical(
         criteria={
@@ -94,6 +101,8 @@ VERTICALS: dict[str, Vertical] = {
         floor_rate=None,
         validation_days=42,
         validation_starts="payable_milestone",
+        milestones=_CONNECTION,
+        payable_milestone="service_activated",
     ),
     "flights": Vertical(
         criteria={
@@ -139,6 +148,8 @@ VERTICALS: dict[str, Vertical] = {
         floor_rate=Decimal(2),
         validation_days=14,
         validation_starts="policy_start",
+        milestones=("approved", "policy_started", "first_bill_paid"),
+        payable_milestone="policy_started",
     ),
 }  # fmt: skip
 

@@ -70,6 +70,8 @@ RAKO_HYPERSWITCH_API_BASE = setting("RAKO_HYPERSWITCH_API_BASE", base_url, _hype
 RAKO_PSP_CONNECT_MS = setting("RAKO_PSP_CONNECT_MS", whole_number(10, 10_000), "2000")
 RAKO_PSP_READ_MS = setting("RAKO_PSP_READ_MS", whole_number(10, 10_000), "8000")
 RAKO_MAX_BODY_BYTES = setting("RAKO_MAX_BODY_BYTES", whole_number(1024, 16_777_216), "262144")
+# Where a larger body than that is taken: batches of reports.
+RAKO_LARGER_BODIES = {"/v1/conversions": 1_048_576}
 RAKO_SANDBOX_DELAY_SECONDS = setting("RAKO_SANDBOX_DELAY_SECONDS", whole_number(0, 86_400), "10")
 
 DEBUG = False

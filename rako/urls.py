@@ -23,6 +23,7 @@ from ledger.log_views import (
     LogKeysView,
     TileView,
 )
+from ledger.outcome_views import CancelView, MilestonesView
 from ledger.views import ConversionsView, ConversionView, EvidenceView, SessionView
 from merchants.views import IssueView, JwksView, PublicKeyView, VerifyView
 from rako.core.errors import only
@@ -43,6 +44,8 @@ urlpatterns = [
     path("v1/sessions/<str:session_id>", SessionView.as_view()),
     path("v1/conversions", ConversionsView.as_view()),
     path("v1/conversions/<str:conversion_id>", ConversionView.as_view()),
+    path("v1/conversions/<str:conversion_id>/milestones", MilestonesView.as_view()),
+    path("v1/conversions/<str:conversion_id>/cancel", CancelView.as_view()),
     path("v1/conversions/<str:conversion_id>/evidence", EvidenceView.as_view()),
     path("v1/conversions/<str:conversion_id>/proof", ConversionProofView.as_view()),
     path("v1/ledger/checkpoint", CheckpointView.as_view()),

@@ -85,7 +85,7 @@ CONVERTED = {
     "evidence": {"sha256": HASH, MORE: ...}, MORE: ...,
 }
 CHANGED = {"conversion_id": ULID, "status": str, "status_before": str, "retained": {**SPLIT, MORE: ...}, MORE: ...}
-ATTACHED = {  # evidence of a sale already recorded: changes no status and moves no money
+ATTACHED = {  # evidence or a milestone of a sale already recorded: changes no status and moves no money
     "conversion_id": ULID, "status": str, "status_before?": str, "retained?": {**SPLIT, MORE: ...},
     "verification_level?": LEVEL, MORE: ...,
 }
@@ -468,7 +468,7 @@ def check_bodies(proof: Proof) -> str:
         want(body["entry_id"] == entry.entry_id, f"{entry} calls itself {body['entry_id']}")
         entry.body = body
         known = {"recommendation.recorded": RECOMMENDED, "conversion.recorded": CONVERTED}
-        usual = ATTACHED if body["kind"].startswith("evidence.") else CHANGED
+        usual = ATTACHED if body["kind"].startswith(("evidence.", "milestone.")) else CHANGED
         try:
             fit(body["facts"], known.get(body["kind"], usual), "facts")
         except ValueError as error:

@@ -12,7 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.safestring import SafeString
 
-from ledger.admin.evidence import EventInline, EvidenceInline
+from ledger.admin.evidence import EventInline, EvidenceInline, MilestoneInline
 from ledger.admin.journey import journey
 from ledger.admin.timeline import timeline
 from ledger.models import Conversion, Opening, Status
@@ -64,7 +64,7 @@ class ConversionAdmin(ReadOnlyAdmin):
     search_fields = ("order_reference__exact", "merchant__name", "builder__name", "agent__name")
     search_help_text = "Merchant, builder, agent, the exact order reference, or any id on the page."
     id_fields = ("pk", "session", "recommendation", "agent", "builder", "merchant", "offer")
-    inlines = (EvidenceInline, EventInline)
+    inlines = (EvidenceInline, MilestoneInline, EventInline)
     fieldsets = (
         (None, {"fields": ("id", "standing", "verification_level", "attribution_path", "merchant", "order_reference")}),
         (

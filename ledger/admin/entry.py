@@ -30,7 +30,7 @@ class FamilyFilter(admin.SimpleListFilter):
     title = "what it is about"
     parameter_name = "about"
     _FAMILIES: ClassVar[tuple[str, ...]] = (
-        *("search", "recommendation", "click", "checkout", "payment", "conversion", "evidence"),
+        *("search", "recommendation", "click", "checkout", "payment", "conversion", "evidence", "milestone"),
         *("builder", "merchant", "log"),
     )
 

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.utils.safestring import SafeString
 
-from ledger.models import Event, Evidence
+from ledger.models import Event, Evidence, Milestone
 from rako.core.admin import ReadOnlyAdmin, ReadOnlyInline
 from rako.core.admin_text import money_column, money_text, pretty_json, time_column
 
@@ -29,6 +29,16 @@ class EventInline(ReadOnlyInline):
     occurred = time_column("occurred_at", "occurred at")
     received = time_column("received_at", "received at")
     amount = money_column("amount_minor", "amount", "conversion__currency")
+
+
+class MilestoneInline(ReadOnlyInline):
+    """How the sale went on, by the merchant's word."""
+
+    model = Milestone
+    fields = ("name", "reference", "occurred", "received")
+    ordering = ("occurred_at", "pk")
+    occurred = time_column("occurred_at", "occurred at")
+    received = time_column("received_at", "received at")
 
 
 @admin.register(Evidence)

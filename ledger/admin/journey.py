@@ -112,6 +112,10 @@ def _moved(facts: dict[str, Any], conversion: Conversion) -> str:
     return f"{f'{before} → {after}' if before != after else f'still {after}'}, commission left {left}"
 
 
+def _milestone(facts: dict[str, Any], _: Conversion) -> str:
+    return _plain(facts.get("milestone"))
+
+
 def _refused(facts: dict[str, Any], _: Conversion) -> str:
     return f"check {_plain(facts['failed_check'])} failed" if facts.get("failed_check") else ""
 
@@ -127,6 +131,7 @@ _WORDS: dict[str, _Words] = {
     "payment": _refused,
     "conversion.recorded": _recorded,
     "conversion": _moved,
+    "milestone": _milestone,
 }
 
 

@@ -19,6 +19,7 @@ _SUBJECTS = {
     "payment": ("webhook receipt", "checkout_webhookreceipt"),
     "conversion": ("conversion", "ledger_conversion"),
     "evidence": ("conversion", "ledger_conversion"),
+    "milestone": ("conversion", "ledger_conversion"),
 }
 
 

@@ -1,6 +1,6 @@
 """The authority: immutable entries with their log, and the conversions, evidence and events they tell of."""
 
-from ledger.models.conversion import Conversion, Event, Evidence, Status
+from ledger.models.conversion import Conversion, Event, Evidence, Milestone, Status
 from ledger.models.entry import Account, Balance, Entry, Opening, Posting
 from ledger.models.log import Checkpoint, Cosignature, Head, Leaf, LogKey, Tile, Verification
 
@@ -16,6 +16,7 @@ __all__ = [
     "Head",
     "Leaf",
     "LogKey",
+    "Milestone",
     "Opening",
     "Posting",
     "Status",

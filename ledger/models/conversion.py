@@ -47,6 +47,12 @@ class Status(models.TextChoices):
     CLAWED_BACK = "clawed_back"
 
 
+# Nearly all sales came by the AAP flow: a page of those is found soon.
+_RARE = ~Q(attribution_path=Path.AAP_FLOW.value)
+# Whose validation may end. What is disputed waits until it is resolved.
+DUE = (Status.PENDING_VALIDATION, Status.RESOLVED)
+
+
 class Conversion(models.Model):
     """A sale credited to one recommendation, with the commission it earns.
 
@@ -62,9 +68,10 @@ class Conversion(models.Model):
     verification_level = models.CharField(max_length=20, choices=Level)
     session = models.ForeignKey(Session, models.PROTECT, related_name="conversions")
     recommendation = models.ForeignKey(Recommendation, models.PROTECT, related_name="conversions")
-    agent = models.ForeignKey(Agent, models.PROTECT, related_name="conversions")
+    # Indexed below, by which each side pages through its own.
+    agent = models.ForeignKey(Agent, models.PROTECT, related_name="conversions", db_index=False)
     builder = models.ForeignKey(Builder, models.PROTECT, related_name="conversions")
-    merchant = models.ForeignKey(Merchant, models.PROTECT, related_name="conversions")
+    merchant = models.ForeignKey(Merchant, models.PROTECT, related_name="conversions", db_index=False)
     offer = models.ForeignKey(Offer, models.PROTECT, related_name="conversions")
     code_sha256 = models.CharField(max_length=64)
     order_reference = models.CharField(max_length=200)
@@ -75,6 +82,9 @@ class Conversion(models.Model):
     network_fee_minor = models.BigIntegerField()
     builder_payout_minor = models.BigIntegerField()
     network_fee_rate = models.DecimalField(max_digits=5, decimal_places=4, help_text="0.2 is 20 %.")
+    refunds_reverse_cpa = models.BooleanField(
+        default=False, db_default=False, help_text="A part refund takes its share of fixed amounts, as then agreed."
+    )
     validation_days = models.PositiveSmallIntegerField()
     converted_at = models.DateTimeField()
     recorded_at = models.DateTimeField(default=timezone.now)
@@ -120,6 +130,23 @@ class Conversion(models.Model):
             # Each side pages through its own conversions, newest first.
             models.Index(fields=["merchant", "-id"], name="conversion_of_merchant"),
             models.Index(fields=["agent", "-id"], name="conversion_of_agent"),
+            # And through some of them: a page of a rare kind must not read all others.
+            models.Index(fields=["merchant", "status", "-id"], name="conversion_merchant_status"),
+            models.Index(fields=["agent", "status", "-id"], name="conversion_agent_status"),
+            models.Index(fields=["merchant", "verification_level", "-id"], name="conversion_merchant_level"),
+            models.Index(fields=["agent", "verification_level", "-id"], name="conversion_agent_level"),
+            models.Index(
+                fields=["merchant", "attribution_path", "-id"], condition=_RARE, name="conversion_merchant_path"
+            ),
+            models.Index(fields=["agent", "attribution_path", "-id"], condition=_RARE, name="conversion_agent_path"),
+            # Superseded ones, too: the unique constraint's index has only the others.
+            models.Index(fields=["merchant", "order_reference"], name="conversion_of_order"),
+            # close_validation_periods reads only this slice.
+            models.Index(
+                fields=["validation_ends_at", "id"],
+                condition=Q(status__in=[status.value for status in DUE]),
+                name="conversion_due",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -214,3 +241,38 @@ class Event(AppendOnlyModel):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.reference}"
+
+
+class Milestone(AppendOnlyModel):
+    """A merchant's word of how a sale goes on: what was installed, activated, paid, approved (protocol, section 1)."""
+
+    class Name(models.TextChoices):
+        INSTALL_SCHEDULED = "install_scheduled"
+        SERVICE_ACTIVATED = "service_activated"
+        FIRST_BILL_PAID = "first_bill_paid"
+        APPROVED = "approved"
+        POLICY_STARTED = "policy_started"
+
+    id = UlidField(primary_key=True)
+    conversion = models.ForeignKey(Conversion, models.PROTECT, related_name="milestones", db_index=False)
+    name = models.CharField(max_length=20, choices=Name)
+    reference = models.CharField(max_length=200, help_text="The merchant's own.")
+    occurred_at = models.DateTimeField()
+    received_at = models.DateTimeField(default=timezone.now)
+    sha256 = models.CharField(max_length=64, help_text="Hex digest of what was reported.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["conversion", "name", "reference"], name="milestone_told_once"),
+            models.CheckConstraint(
+                condition=Q(
+                    name__in=[
+                        *("install_scheduled", "service_activated", "first_bill_paid", "approved", "policy_started"),
+                    ]
+                ),
+                name="milestone_name_is_known",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.reference}"

@@ -12,6 +12,7 @@ from ledger.models import Conversion, Event
 from ledger.standing import derive
 from ledger.verification.evidence import evidence_differences
 from ledger.verification.findings import Finding, Report
+from ledger.verification.milestones import milestone_differences
 from ledger.verification.rows import query
 from ledger.verification.told import Told, told_by
 from rako.core.aap_code import InvalidCode, decode
@@ -53,7 +54,7 @@ class Stories:
 
     def __iter__(self) -> Iterator[int]:
         last = ""
-        related = self._rows.select_related("recommendation").prefetch_related("evidence", "events")
+        related = self._rows.select_related("recommendation").prefetch_related("evidence", "events", "milestones")
         while chunk := list(related.filter(pk__gt=last)[:CHUNK]):
             told = told_by([conversion.pk for conversion in chunk])
             for conversion in chunk:
@@ -72,7 +73,10 @@ def _findings(conversion: Conversion, told: list[Told]) -> Iterator[Finding]:
         yield Finding("V8", subject, "no entry tells of it")
         return
     index = told[0].index
-    checks = (_row_differences, _standing_differences, _event_differences, evidence_differences)
+    checks = (
+        *(_row_differences, _standing_differences, _event_differences),
+        *(evidence_differences, milestone_differences),
+    )
     for check in checks:
         try:
             yield from (Finding(name, subject, detail, index) for name, detail in check(conversion, told))
@@ -100,6 +104,8 @@ def _pairs(conversion: Conversion, first: Told) -> Iterator[tuple[str, Any, Any]
     ):
         yield name, getattr(conversion, name), facts.get(name)
     yield "conversion_id", conversion.pk, facts.get("conversion_id")
+    # Entries of before merchants could agree on it do not tell: it is off then.
+    yield "refunds_reverse_cpa", conversion.refunds_reverse_cpa, facts.get("refunds_reverse_cpa", False)
     yield "converted_at", instant(conversion.converted_at), first.body["occurred_at"]
     ends_at = conversion.first_validation_ends_at
     yield "first_validation_ends_at", None if ends_at is None else instant(ends_at), facts.get("validation_ends_at")

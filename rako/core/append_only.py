@@ -66,6 +66,7 @@ GUARDED_TABLES = frozenset(
         "ledger_evidence",
         "ledger_conversion",
         "ledger_event",
+        "ledger_milestone",
         "settlement_batch",
         "settlement_line",
         "settlement_waiting",

@@ -49,7 +49,8 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
     length = request.META.get("CONTENT_LENGTH") or "0"
     if "HTTP_TRANSFER_ENCODING" in request.META and "CONTENT_LENGTH" not in request.META:
         return error_reply(LengthRequired())
-    if not (length.isascii() and length.isdigit() and len(length) <= 12) or int(length) > settings.RAKO_MAX_BODY_BYTES:
+    largest = max(settings.RAKO_MAX_BODY_BYTES, settings.RAKO_LARGER_BODIES.get(request.path, 0))
+    if not (length.isascii() and length.isdigit() and len(length) <= 12) or int(length) > largest:
         return error_reply(BodyTooLarge())
     try:
         request.get_host()

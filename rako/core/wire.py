@@ -98,11 +98,18 @@ class WireSerializer(serializers.Serializer[Any]):
     @classmethod
     def check(cls, data: Any) -> dict[str, Any]:
         """The validated fields of a JSON object. Raises BadRequest with a sentence that names the field."""
-        reader = cls(data=data)
-        if not reader.is_valid():
-            field, problems = next(iter(reader.errors.items()))
-            raise BadRequest(f"{field} {_first(problems)}", code="invalid_field")
-        return dict(reader.validated_data)
+        return cls().take(data)
+
+    def take(self, data: Any) -> dict[str, Any]:
+        """The same by a reader that takes one object after the other, whose fields are set up once."""
+        if not isinstance(data, dict):
+            raise BadRequest("must be an object", code="invalid_field")
+        try:
+            return dict(self.run_validation(data))
+        except serializers.ValidationError as error:
+            problems: Any = error.detail
+            field = next(iter(problems))
+            raise BadRequest(f"{field} {_first(problems[field])}", code="invalid_field") from None
 
 
 def _sentence(names: list[str]) -> str:

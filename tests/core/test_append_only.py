@@ -7,7 +7,7 @@ from django.apps import apps
 from django.db import IntegrityError, connection, transaction
 
 from ledger.lifecycle import Told, tell
-from ledger.models import Checkpoint, Conversion, Cosignature, Entry, Event, Head, LogKey, Tile
+from ledger.models import Checkpoint, Conversion, Cosignature, Entry, Event, Head, LogKey, Milestone, Tile
 from ledger.models.log import Verification
 from ledger.sequencer import Sequencer
 from merchants.models import CommissionTerms, Offer
@@ -57,6 +57,8 @@ def facts(db):
     assert deliver(checkout.connection, paid_event(checkout)).json()["status"] == "conversion_recorded"
     log_click(recommendation, address="203.0.113.9", user_agent="Mozilla/5.0")
     tell(checkout.merchant_id, Told(Event.Kind.REFUNDED, "sale not told yet", "re_1", LONG_AGO, 100))
+    sale = Conversion.objects.get()
+    Milestone.objects.create(conversion=sale, name="approved", reference="m1", occurred_at=LONG_AGO, sha256="0" * 64)
     Sequencer().tick()
     checkpoint = Checkpoint.objects.create(head=Head.objects.get(), note="note")
     Cosignature.objects.create(checkpoint=checkpoint, witness="witness.example", line="line")

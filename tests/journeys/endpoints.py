@@ -133,7 +133,14 @@ ENDPOINTS = (
     ),
     Endpoint("POST", "v1/purchase", "agent", {"recommendationId": _ID} | _PAYMENT | _MANDATE),
     Endpoint("GET", "v1/sessions/<str:session_id>", "both"),
-    Endpoint("GET", "v1/conversions", "both", query={"limit": "limit", "cursor": "cursor"}),
+    Endpoint(
+        "GET", "v1/conversions", "both",
+        query={
+            "limit": "limit", "cursor": "cursor", "status": "word", "attributionPath": "word",
+            "verificationLevel": "word", "sessionId": "id", "orderReference": "reference", "from": "moment",
+            "to": "moment",
+        },
+    ),
     Endpoint(
         "POST", "v1/conversions", "merchant",
         {
@@ -148,6 +155,18 @@ ENDPOINTS = (
         },
     ),
     Endpoint("GET", "v1/conversions/<str:conversion_id>", "both"),
+    Endpoint(
+        "POST", "v1/conversions/<str:conversion_id>/milestones", "merchant",
+        {
+            "milestone": Field("text", required=True, longest=20),
+            "occurredAt": Field("instant", required=True),
+            "reference": Field("text", required=True, longest=200),
+        },
+    ),
+    Endpoint(
+        "POST", "v1/conversions/<str:conversion_id>/cancel", "merchant",
+        {"reason": Field("text", required=True, longest=300)},
+    ),
     Endpoint("GET", "v1/conversions/<str:conversion_id>/evidence", "both"),
     Endpoint("GET", "v1/conversions/<str:conversion_id>/proof", "both"),
     Endpoint("GET", "v1/ledger/checkpoint", "nobody", query={"size": "whole"}),
@@ -206,7 +225,10 @@ class World:
         self.recommendation = self.recommend(self.offer)
         self.session = self.recommendation.session
         self.connection = self.offer.merchant.connections.get()
-        self.conversion_id = self._convert()
+        self.conversion_id = self._convert(self.offer, "order-0")
+        broadband = OfferFactory(merchant=self.offer.merchant, vertical="broadband")
+        self.broadband_id = self._convert(broadband, "order-00")
+        type(broadband).objects.filter(pk=broadband.pk).update(status="withdrawn")  # searches find the others
         self.entry_id = Entry.objects.get(stream_id=self.conversion_id).entry_id
         with tempfile.TemporaryDirectory() as folder:  # of a signer that has not signed before
             publish_log(Path(folder))
@@ -215,10 +237,10 @@ class World:
         """A recommendation in a session of its own."""
         return RecommendationFactory(session=SessionFactory(agent=self.agent.agent), offer=offer)
 
-    def _convert(self) -> str:
+    def _convert(self, offer: Any, order: str) -> str:
         agent, session = self.agent.agent, SessionFactory(agent=self.agent.agent)
-        recommendation, *_ = record_recommendation(agent, session_id=session.pk, offer_id=self.offer.pk)
-        sale = {"sessionId": recommendation.session_id, "orderReference": "order-0", "transactionValue": 10}
+        recommendation, *_ = record_recommendation(agent, session_id=session.pk, offer_id=offer.pk)
+        sale = {"sessionId": recommendation.session_id, "orderReference": order, "transactionValue": 10}
         reply = call("POST", "/v1/conversions", json.dumps(sale), key=self.merchant.secret)
         return str(reply.json()["conversionId"])
 
@@ -227,7 +249,8 @@ class World:
         ids = {
             "offer_id": self.offer.pk,
             "session_id": self.session.pk,
-            "conversion_id": self.conversion_id,
+            # A SIM has no milestones.
+            "conversion_id": self.broadband_id if "milestones" in endpoint.route else self.conversion_id,
             "entry_id": self.entry_id,
             "tile": "0/000.p/1",
             "kind": "sandbox",
@@ -257,6 +280,9 @@ class World:
             "paymentReference": "pi_1",
             "occurredAt": timezone.now().isoformat(),
             "serviceDate": (timezone.now() + timedelta(days=30)).date().isoformat(),
+            "milestone": "service_activated",
+            "reference": "visit-1",
+            "reason": "changed their mind",
             "code": self.recommendation.aap_code,
             "kind": "stripe",
             "credentials": {"apiKey": "rk_test_of_nobody"},

@@ -86,6 +86,13 @@ WRONG_QUERIES = {
     ),
     "whole": ("x", "-1", "1.5", "1e3", "1_0", "١٢", "²", "9" * 30, "9" * 10_000, " 1", "true", "NaN", "+1"),
     "limit": ("0", "101", "-1", "x", "1.5", "²", "9" * 10_000),
+    "word": ("x", "PENDING", "aap flow", "settled", "x" * 10_000),
+    "id": (),  # one that is none of ours has no conversions
+    "reference": ("x" * 201, "x" * 10_000),
+    "moment": (
+        "x", "today", "2026-02-30", "2026-13-01", "2026-01-01T00:00:00", "9999-12-31T23:59:59-23:59", "1" * 10_000,
+        "٢٠٢٦",
+    ),
     "cursor": ("x", "é", "====", "MTAuMDFBUlo", UNKNOWN_ID.lower(), "A" * 65, "A" * 10_000, "MTAwLg", "Lg=="),
 }  # fmt: skip
 

@@ -36,7 +36,14 @@ def test_another_agents_rows_do_not_exist(world, name):
     assert stored() == before
 
 
-@pytest.mark.parametrize("name", [*READ_BY_ID, "POST /v1/conversions", "POST /v1/codes/issue"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *READ_BY_ID,
+        *("POST /v1/conversions", "POST /v1/codes/issue"),
+        *("POST /v1/conversions/{conversion_id}/milestones", "POST /v1/conversions/{conversion_id}/cancel"),
+    ],
+)
 def test_another_merchants_rows_do_not_exist(world, name):
     before = stored()
 

@@ -110,6 +110,7 @@ def test_swapped_leaves_are_found(signer):
         ("V10", "UPDATE ledger_conversion SET validation_ends_at = now()"),
         ("V8", "UPDATE ledger_conversion SET builder_payout_minor = 800, network_fee_minor = 0"),
         ("V8", "UPDATE ledger_conversion SET transaction_value_minor = 1"),
+        ("V8", "UPDATE ledger_conversion SET refunds_reverse_cpa = true"),
         ("V8", "UPDATE ledger_conversion SET attribution_path = 'influence'"),
         ("V8", "UPDATE ledger_conversion SET code_sha256 = repeat('0', 64)"),
         ("V8", f"UPDATE ledger_conversion SET order_reference = 'other' WHERE id = {FIRST_SALE}"),

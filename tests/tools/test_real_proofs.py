@@ -237,3 +237,24 @@ def test_a_flipped_bit_anywhere_is_refused(download, verdict, party):
 def is_name_of_a_key(raw, at):
     """Whether a byte is in the `keyId` of a code key: a name for people, which nothing rests on."""
     return re.search(rb'"keyId":"[0-9a-f]*\Z', raw[:at]) is not None
+
+
+def test_a_sale_with_milestones_is_proven(as_agent, as_merchant, publish, tmp_path):
+    offer = OfferFactory(vertical="broadband")
+    session = as_agent.get("/v1/offers", vertical="broadband").json()["sessionId"]
+    as_agent.post("/v1/recommend", {"sessionId": session, "offerId": offer.pk})
+    merchant = as_merchant(offer.merchant)
+    sold = {"sessionId": session, "orderReference": "B1", "transactionValue": 30}
+    path = f"/v1/conversions/{merchant.post('/v1/conversions', sold).json()['conversionId']}"
+    reached = {"occurredAt": timezone.now().isoformat(), "reference": "visit-1"}
+    for name in ("install_scheduled", "service_activated"):
+        assert merchant.post(f"{path}/milestones", {"milestone": name} | reached).status_code == 200
+    assert merchant.post(f"{path}/cancel", {"reason": "moved house"}).status_code == 200
+    publish()
+
+    proof = tmp_path / "proof.json"
+    proof.write_bytes(merchant.get(f"{path}/proof").content)
+
+    done = verify(proof)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert len(json.loads(proof.read_text())["entries"]) == 6

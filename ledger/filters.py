@@ -1,0 +1,91 @@
+"""Which conversions a party asks to see (protocol, section 1, GET /v1/conversions). Each filter reads an index."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter
+from ulid import ULID
+
+from ledger.models import Conversion, Status
+from ledger.models.conversion import Level, Path
+from rako.core.errors import BadRequest
+from rako.core.ids import is_id
+
+# As replies name them.
+_STATUSES = {
+    "pending": (Status.MATCHED, Status.PENDING_VALIDATION),
+    **{
+        status.value: (status,)
+        for status in (Status.VALIDATED, Status.DISPUTED, Status.RESOLVED, Status.REJECTED, Status.CLAWED_BACK)
+    },
+}
+_LONGEST_REFERENCE = 200
+# As the API's description has them.
+FILTERS = [
+    OpenApiParameter("status", str, enum=list(_STATUSES)),
+    OpenApiParameter("attributionPath", str, enum=Path.values),
+    OpenApiParameter("verificationLevel", str, enum=Level.values),
+    OpenApiParameter("sessionId", str),
+    OpenApiParameter("orderReference", str, description="For merchants."),
+    OpenApiParameter("from", str, description="Recorded at this time (ISO 8601, or a date in UTC) or later."),
+    OpenApiParameter("to", str, description="Recorded before this time."),
+]
+# An id holds the time at which it was drawn, a moment before the row was recorded.
+_DRAWN_BEFORE_MS = 60_000
+
+
+def narrowed(rows: QuerySet[Conversion], asked: Mapping[str, str], *, is_merchant: bool) -> QuerySet[Conversion]:
+    """The rows that meet all that is asked for; empty parameters ask for nothing. Raises BadRequest."""
+    if status := asked.get("status"):
+        rows = rows.filter(status__in=_STATUSES[_one_of("status", status, _STATUSES)])
+    if path := asked.get("attributionPath"):
+        rows = rows.filter(attribution_path=_one_of("attributionPath", path, Path.values))
+    if level := asked.get("verificationLevel"):
+        rows = rows.filter(verification_level=_one_of("verificationLevel", level, Level.values))
+    if session := asked.get("sessionId"):
+        rows = rows.filter(session=session) if is_id(session) else rows.none()
+    if reference := asked.get("orderReference"):
+        rows = rows.filter(order_reference=_reference(reference, is_merchant=is_merchant))
+    since, until = _moment("from", asked.get("from")), _moment("to", asked.get("to"))
+    if since is not None:
+        rows = rows.filter(pk__gte=_lowest_id(since, before_ms=_DRAWN_BEFORE_MS), recorded_at__gte=since)
+    if until is not None:
+        rows = rows.filter(pk__lt=_lowest_id(until), recorded_at__lt=until)
+    return rows
+
+
+def _one_of(name: str, value: str, allowed: Any) -> str:
+    if value not in allowed:
+        raise BadRequest(f"{name} must be one of {', '.join(allowed)}", code="invalid_field")
+    return value
+
+
+def _reference(text: str, *, is_merchant: bool) -> str:
+    if not is_merchant:
+        raise BadRequest("orderReference is a filter for merchants", code="invalid_field")
+    if len(text) > _LONGEST_REFERENCE:
+        raise BadRequest(f"orderReference must have at most {_LONGEST_REFERENCE} characters", code="invalid_field")
+    return text
+
+
+def _moment(name: str, text: str | None) -> datetime | None:
+    """A time with its offset, or a date: then its first moment in UTC."""
+    if not text:
+        return None
+    try:
+        if len(text) == len("2026-01-01"):
+            return datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise ValueError
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise BadRequest(f"{name} must be a date or an ISO 8601 time with an offset", code="invalid_field") from None
+
+
+def _lowest_id(moment: datetime, before_ms: int = 0) -> str:
+    """No id that is drawn at that time, or so long before it, or later is less."""
+    milliseconds = max(0, int(moment.timestamp() * 1000) - before_ms)
+    return str(ULID.from_bytes(milliseconds.to_bytes(6) + bytes(10)))
