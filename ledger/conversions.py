@@ -1,6 +1,5 @@
 """Records conversions: the one way in for every proof of a sale, whoever brings it."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -13,13 +12,16 @@ from django.utils import timezone
 from ledger import commission
 from ledger.accounts import Split, accrued, difference
 from ledger.evidence import SaleEvidence
-from ledger.lifecycle import claim_waiting, hold_references, parties_of
+from ledger.lifecycle import claim_waiting, hold_references, hold_session, parties_of
 from ledger.models import Conversion, Entry, Evidence, Status
 from ledger.models.conversion import Level
+from ledger.priority import live, rivals, takes_over
+from ledger.supersession import hand_over, supersede
 from merchants.verticals import VERTICALS
 from rako.core.aap_code import decode
 from rako.core.errors import Conflict
 from rako.core.facts import Appended, Fact, Posting, state
+from rako.core.ids import new_id
 from rako.core.money import Money
 from rako.core.wire import instant
 from sessions_app.models import Recommendation, Session
@@ -48,7 +50,8 @@ class Recorded:
 def record_conversion(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
     """Credit a proven sale to a recommendation, once.
 
-    The first proof makes the conversion; the same proof again changes nothing; the other party's proof is attached.
+    The first proof makes the conversion; the same proof again changes nothing; the other party's proof is attached. A
+    proof by a path of higher priority makes a conversion that supersedes the one there is (`ledger.priority`).
     Raises SessionConverted or OrderAttributed when it contradicts what is recorded. Load the recommendation with
     session, agent, offer and the offer's merchant.
     """
@@ -65,43 +68,57 @@ def _record(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
     # What happened to this sale may be told at the same time: it finds the sale, or the sale finds it.
     merchant_id = recommendation.offer.merchant_id
     hold_references(merchant_id, evidence.reference, evidence.order_reference)
-    # One at a time for a session: whoever waits here sees all that the one before wrote. (NO KEY: rows that only
-    # refer to the session are not held up.)
-    Session.objects.select_for_update(no_key=True).values_list("pk").get(pk=recommendation.session_id)
-    known = _known(recommendation, evidence)
+    # One at a time for a session: whoever waits here sees all that the one before wrote.
+    hold_session(recommendation.session_id)
+    told = _told(recommendation, evidence)
+    known = next((row for row in told if row.path == evidence.path), None)
     if known is not None:
         if known.conversion.session_id != recommendation.session_id:
             raise OrderAttributed()
-        return Recorded(known.conversion, entry_of(known))
-    same_order = Q(merchant=merchant_id, order_reference=evidence.order_reference)
-    found = Conversion.objects.filter(Q(session=recommendation.session_id) | same_order)
-    others = {row.session_id: row for row in found}
-    existing = others.get(recommendation.session_id)
-    if existing is None and others:
-        raise OrderAttributed()
-    recorded = _attach(existing, recommendation, evidence) if existing else _make(recommendation, evidence)
+        return Recorded(live(known.conversion), entry_of(known))
+    recorded = _credit(recommendation, evidence, told)
     claim_waiting(recorded.conversion, [evidence.reference, evidence.order_reference])
     return recorded
 
 
-def _known(recommendation: Recommendation, evidence: SaleEvidence) -> Evidence | None:
-    return (
-        Evidence.objects.filter(
-            merchant=recommendation.offer.merchant_id, source=evidence.source, reference=evidence.reference
-        )
-        .select_related("conversion")
-        .first()
+def _credit(recommendation: Recommendation, evidence: SaleEvidence, told: list[Evidence]) -> Recorded:
+    """Make a conversion, attach the proof to the one there is, or supersede that (`ledger.priority`)."""
+    found = rivals(recommendation, evidence, told)
+    if not found:
+        return _make(recommendation, evidence)
+    rival = found[0]
+    if len(found) > 1:  # this session has a sale, and this order is another's
+        raise OrderAttributed()
+    if takes_over(evidence, rival, recommendation):
+        if rival.session_id != recommendation.session_id:
+            hold_session(rival.session_id)
+            # A payment of that session, which nothing outranks, may have come before us.
+            if rivals(recommendation, evidence, _told(recommendation, evidence)) != found:
+                raise OrderAttributed()
+        successor_id = supersede(rival, evidence)
+        recorded = _make(recommendation, evidence, conversion_id=successor_id)
+        hand_over(rival, recorded.conversion)
+        return recorded
+    if rival.session_id != recommendation.session_id:
+        raise OrderAttributed()
+    return _attach(rival, recommendation, evidence)
+
+
+def _told(recommendation: Recommendation, evidence: SaleEvidence) -> list[Evidence]:
+    """What is known under this reference, by whatever path."""
+    rows = Evidence.objects.filter(
+        merchant=recommendation.offer.merchant_id, source=evidence.source, reference=evidence.reference
     )
+    return list(rows.select_related("conversion"))
 
 
 def entry_of(evidence: Evidence) -> Appended:
     """The entry that tells of a piece of evidence."""
-    found = Entry.objects.filter(stream_id=evidence.conversion_id, kind__in=TELL_OF_EVIDENCE).order_by("stream_seq")
-    entry = next(row for row in found if json.loads(bytes(row.body))["facts"]["evidence"]["source"] == evidence.source)
+    entry = Entry.objects.get(idempotency_key=f"evidence:{evidence.pk}")
     return Appended(entry.pk, entry.entry_id, entry.stream_seq, entry.recorded_at, bytes(entry.leaf_hash), False)
 
 
-def _make(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
+def _make(recommendation: Recommendation, evidence: SaleEvidence, *, conversion_id: str | None = None) -> Recorded:
     offer, code = recommendation.offer, decode(recommendation.aap_code)
     earned = commission.compute(
         code.payload["com"],
@@ -113,6 +130,7 @@ def _make(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
     rules = VERTICALS[offer.vertical]
     ends_at = _validation_end(rules.validation_starts, rules.validation_days, evidence)
     conversion = Conversion.objects.create(
+        pk=conversion_id or new_id(),
         status=Status.MATCHED if ends_at is None else Status.PENDING_VALIDATION,
         attribution_path=evidence.path,
         verification_level=evidence.level,
@@ -149,11 +167,15 @@ def _make(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
 
 
 def _attach(conversion: Conversion, recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
-    """A second party's proof of the same sale. A second payment, or another recommendation's, is no such thing.
+    """A second party's proof of the same sale, or one by another path. A second payment, order, or report by the same
+    path is no such thing, nor is another recommendation's.
 
     One that names another amount is kept as a contradiction: it changes neither commission nor level.
     """
-    if conversion.recommendation_id != recommendation.pk or conversion.evidence.filter(source=evidence.source).exists():
+    of_another = Q(path=evidence.path) | ~Q(reference=evidence.reference)
+    if conversion.recommendation_id != recommendation.pk or (
+        conversion.evidence.filter(of_another, source=evidence.source).exists()
+    ):
         raise SessionConverted()
     recorded = Money(conversion.transaction_value_minor, conversion.currency)
     agrees = evidence.money == recorded
@@ -179,6 +201,7 @@ def _state(
         merchant_id=conversion.merchant_id,
         source=evidence.source,
         level=evidence.level,
+        path=evidence.path,
         reference=evidence.reference,
         transaction_value_minor=evidence.money.amount_minor,
         currency=evidence.money.currency,
@@ -226,6 +249,7 @@ def _facts(conversion: Conversion, evidence: SaleEvidence) -> dict[str, Any]:
         "evidence": {
             "source": str(evidence.source),
             "level": str(evidence.level),
+            "path": str(evidence.path),
             "received_at": instant(evidence.received_at),
             "sha256": evidence.sha256,
         },
