@@ -1,7 +1,7 @@
 """Merchants' own reports of sales (protocol, section 1, POST /v1/conversions)."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -10,8 +10,10 @@ from django.utils import timezone
 
 from ledger.conversions import Recorded, entry_of, record_conversion
 from ledger.evidence import PAYMENT_ORDER, SaleEvidence
-from ledger.models import Evidence
+from ledger.models import Conversion, Evidence
 from ledger.models.conversion import Level, Path
+from ledger.priority import live
+from ledger.windows import check_accepted, check_proof, check_window
 from merchants.models import Merchant
 from rako.core.aap_code import decode
 from rako.core.errors import BadRequest, Conflict
@@ -19,10 +21,8 @@ from rako.core.ids import is_id
 from rako.core.money import Money, from_wire
 from rako.core.wire import instant
 from sessions_app.models import Recommendation
-from sessions_app.recommend import RecommendationNotFound, SessionExpired, SessionNotFound
+from sessions_app.recommend import RecommendationNotFound, SessionNotFound
 
-# Clocks differ: a sale may be dated this far ahead of ours.
-CLOCK_SKEW = timedelta(minutes=5)
 ONE_DAY, LONGEST_WAIT = timedelta(days=1), timedelta(days=3 * 366)
 
 
@@ -45,33 +45,41 @@ class Report:
     payment_reference: str | None = None
     occurred_at: datetime | None = None
     service_on: date | None = None
+    attribution_path: str = Path.AAP_FLOW
+    evidence: dict[str, Any] = field(default_factory=dict)
 
 
 def report_conversion(merchant: Merchant, report: Report) -> Recorded:
     """Record a merchant's report, or attach it to the conversion that the payment made.
 
-    The same report again gives the same conversion. Raises BadRequest, SessionNotFound, RecommendationNotFound,
-    SessionExpired for a sale outside the session's window, ReportConflict, SessionConverted or OrderAttributed.
+    The same report again gives the conversion that has the sale. Raises BadRequest, SessionNotFound,
+    RecommendationNotFound, PathNotAccepted, SessionExpired or OutsideWindow for a sale outside the path's window,
+    ReportConflict, SessionConverted or OrderAttributed.
     """
     if report.order_reference.startswith(PAYMENT_ORDER):
         raise BadRequest(f"orderReference must not start with {PAYMENT_ORDER}", code="invalid_field")
+    path = Path(report.attribution_path)
+    check_proof(path, report.evidence)
     recommendation = _find_recommendation(merchant, report)
     # The signed code's currency, whatever the offer is priced in by now.
     money = _money(report, decode(recommendation.aap_code).payload["cur"])
     content = _content(report, money)
-    earlier = _earlier(merchant, report.order_reference)
+    earlier = _earlier(merchant, report)
     if earlier is not None:
         if earlier.details != content:
             raise ReportConflict()
-        return Recorded(earlier.conversion, entry_of(earlier))
+        return Recorded(live(earlier.conversion), entry_of(earlier))
+    check_accepted(recommendation, path)
     now = timezone.now()
     occurred_at = report.occurred_at or now
-    _check_window(recommendation, occurred_at, now, report.service_on)
-    _check_no_rival_payment(recommendation)
+    check_window(recommendation, path, occurred_at, now=now, evidence=report.evidence)
+    _check_service(occurred_at, report.service_on)
+    if path == Path.AAP_FLOW:  # a payment outranks the others
+        _check_no_rival_payment(recommendation)
     evidence = SaleEvidence(
         source=Evidence.Source.MERCHANT_REPORT,
         level=Level.MERCHANT_REPORTED,
-        path=Path.AAP_FLOW,
+        path=path,
         reference=report.order_reference,
         order_reference=report.order_reference,
         money=money,
@@ -83,7 +91,7 @@ def report_conversion(merchant: Merchant, report: Report) -> Recorded:
     )
     recorded = record_conversion(recommendation, evidence)
     if not recorded.made and not recorded.attached:  # a twin of this report was faster: is it really the same?
-        twin = _earlier(merchant, report.order_reference)
+        twin = _earlier(merchant, report)
         if twin is not None and twin.details != content:
             raise ReportConflict()
     return recorded
@@ -100,8 +108,8 @@ def _find_recommendation(merchant: Merchant, report: Report) -> Recommendation:
     if not found:
         raise SessionNotFound()
     if report.recommendation_id is None:
-        converted = Evidence.objects.filter(merchant=merchant, conversion__session=report.session_id)
-        made_by = converted.values_list("conversion__recommendation", flat=True).first()
+        converted = Conversion.objects.filter(merchant=merchant, session=report.session_id, is_superseded=False)
+        made_by = converted.values_list("recommendation", flat=True).first()
         return next((row for row in found if row.pk == made_by), found[0])
     named = [row for row in found if row.pk == report.recommendation_id]
     if not named:
@@ -127,24 +135,14 @@ def _money(report: Report, code_currency: str) -> Money:
         raise BadRequest(f"transactionValue {error}", code="invalid_field") from None
 
 
-def _check_window(
-    recommendation: Recommendation, occurred_at: datetime, now: datetime, service_on: date | None
-) -> None:
-    if occurred_at > now + CLOCK_SKEW:
-        raise BadRequest("occurredAt lies in the future", code="invalid_field")
-    if occurred_at < recommendation.created_at - CLOCK_SKEW:
-        raise BadRequest("occurredAt lies before the recommendation", code="invalid_field")
-    # A report that only confirms what is recorded may come, undated, long after.
-    converted = recommendation.session.is_converted
-    if occurred_at >= recommendation.session.expires_at and not converted:
-        raise SessionExpired()
+def _check_service(occurred_at: datetime, service_on: date | None) -> None:
     if service_on is not None and not -ONE_DAY <= service_on - occurred_at.date() <= LONGEST_WAIT:
         raise BadRequest("serviceDate must lie between the sale and three years after it", code="invalid_field")
 
 
 def _content(report: Report, money: Money) -> dict[str, Any]:
     """What makes two reports the same: everything the merchant stated."""
-    return {
+    stated: dict[str, Any] = {
         "session_id": report.session_id,
         "order_reference": report.order_reference,
         "transaction_value_minor": money.amount_minor,
@@ -154,11 +152,13 @@ def _content(report: Report, money: Money) -> dict[str, Any]:
         "occurred_at": None if report.occurred_at is None else instant(report.occurred_at),
         "service_date": None if report.service_on is None else report.service_on.isoformat(),
     }
+    if report.attribution_path != Path.AAP_FLOW or report.evidence:
+        stated |= {"attribution_path": str(report.attribution_path), "evidence": report.evidence}
+    return stated
 
 
-def _earlier(merchant: Merchant, order_reference: str) -> Evidence | None:
-    return (
-        Evidence.objects.filter(merchant=merchant, source=Evidence.Source.MERCHANT_REPORT, reference=order_reference)
-        .select_related("conversion")
-        .first()
-    )
+def _earlier(merchant: Merchant, report: Report) -> Evidence | None:
+    """What the merchant said of this order by the same path."""
+    reports = Evidence.objects.filter(merchant=merchant, source=Evidence.Source.MERCHANT_REPORT)
+    same = reports.filter(reference=report.order_reference, path=report.attribution_path)
+    return same.select_related("conversion").first()

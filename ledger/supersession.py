@@ -33,7 +33,7 @@ def supersede(conversion: Conversion, evidence: SaleEvidence) -> str:
 
 
 def hand_over(conversion: Conversion, successor: Conversion) -> None:
-    """What happened to the sale so far holds for its new conversion, too: refunds, disputes, milestones, corrections."""
+    """What happened to the sale so far – refunds, disputes, milestones – holds for its new conversion, too."""
     left_out = _OWN if conversion.builder_id == successor.builder_id else (*_OWN, *_OF_BUILDER)
     inherited = [
         Event(

@@ -87,7 +87,9 @@ class Migration(migrations.Migration):
                 migrations.AddConstraint(
                     "event",
                     models.UniqueConstraint(
-                        condition=Q(is_inherited=False), fields=["merchant", "kind", "reference"], name="event_told_once"
+                        condition=Q(is_inherited=False),
+                        fields=["merchant", "kind", "reference"],
+                        name="event_told_once",
                     ),
                 ),
                 migrations.AddConstraint(
