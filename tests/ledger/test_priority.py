@@ -11,8 +11,10 @@ from ledger.lifecycle import Kind, Told, tell
 from ledger.models import Conversion, Entry, Event, Evidence
 from ledger.models.conversion import Path
 from ledger.priority import PRIORITY, live
+from ledger.verification.run import Scope, verify
 from tests.factories import MerchantFactory, OfferFactory, RecommendationFactory
 from tests.ledger.paths import EARNS, PATHS, Market, accrued, balances, findings, live_sales
+from tests.ledger.tampering import as_superuser
 from tests.threads import race
 
 # Each pair of paths, and so in both orders of arrival.
@@ -280,6 +282,40 @@ def test_postgres_lets_nobody_pay_a_sale_twice(market, statement, constraint):
 
     with pytest.raises(IntegrityError, match=constraint), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("deed", "what"),
+    [
+        ("UPDATE ledger_event SET reference = upper(md5('x')) WHERE kind = 'superseded'", "superseded it is missing"),
+        ("DELETE FROM ledger_event WHERE kind = 'refunded' AND NOT is_inherited", "never told"),
+        ("UPDATE ledger_event SET is_inherited = false, kind = 'cancelled' WHERE is_inherited", "differs"),
+        ("DELETE FROM ledger_event WHERE is_inherited", "is missing"),
+        ("UPDATE ledger_evidence SET path = 'extension' WHERE path = 'influence'", "its evidence of"),
+        ("UPDATE ledger_conversion SET is_superseded = false, session_id = session_id", "what happened makes it"),
+    ],
+)
+def test_what_an_owner_of_the_database_changes_is_found(market, tmp_path, settings, deed, what):
+    market.report(market.ours, "influence")
+    happen(market, Kind.REFUNDED, "re_1", amount_minor=300)
+    market.report(market.theirs, "aap_flow")
+    assert findings(tmp_path, settings) == []
+
+    as_superuser("DROP INDEX conversion_one_per_order", deed)
+
+    assert any(what in finding.detail for finding in verify(Scope()).kept)
+
+
+def test_two_live_conversions_of_an_order_are_found(market, tmp_path, settings):
+    """By the payment of one session with the report attached to it, and by a link of another."""
+    market.payment(market.ours)()
+    market.report(market.ours, "aap_flow", "ORDER-1")
+    market.report(market.theirs, "tracked_link", "ORDER-2")
+    assert findings(tmp_path, settings) == []
+
+    as_superuser("UPDATE ledger_evidence SET reference = 'ORDER-1' WHERE reference = 'ORDER-2'")
+
+    assert any("another conversion has its order" in finding.detail for finding in verify(Scope()).kept)
 
 
 # --- At once
