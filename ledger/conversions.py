@@ -16,7 +16,7 @@ from ledger.lifecycle import claim_waiting, hold_references, hold_session, parti
 from ledger.models import Conversion, Entry, Evidence, Status
 from ledger.models.conversion import Level
 from ledger.priority import live, rivals, takes_over
-from ledger.supersession import hand_over, supersede
+from ledger.supersession import hand_over, supersede, with_service_date
 from merchants.verticals import VERTICALS
 from rako.core.aap_code import decode
 from rako.core.errors import Conflict
@@ -96,7 +96,7 @@ def _credit(recommendation: Recommendation, evidence: SaleEvidence, told: list[E
             if rivals(recommendation, evidence, _told(recommendation, evidence)) != found:
                 raise OrderAttributed()
         successor_id = supersede(rival, evidence)
-        recorded = _make(recommendation, evidence, conversion_id=successor_id)
+        recorded = _make(recommendation, with_service_date(evidence, rival), conversion_id=successor_id)
         hand_over(rival, recorded.conversion)
         return recorded
     if rival.session_id != recommendation.session_id:

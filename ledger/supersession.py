@@ -1,5 +1,8 @@
 """A sale passes to a path of higher priority: its conversion is rejected, and what happened to the sale handed on."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 from django.utils import timezone
 
 from ledger.evidence import SaleEvidence
@@ -30,6 +33,14 @@ def supersede(conversion: Conversion, evidence: SaleEvidence) -> str:
     )
     tell_of(conversion, told)
     return successor_id
+
+
+def with_service_date(evidence: SaleEvidence, conversion: Conversion) -> SaleEvidence:
+    """A payment does not tell when a flight leaves: what the superseded conversion knew of it is not lost."""
+    ends_at = conversion.first_validation_ends_at
+    if evidence.service_on is not None or ends_at is None:
+        return evidence
+    return replace(evidence, service_on=(ends_at - timedelta(days=conversion.validation_days)).date())
 
 
 def hand_over(conversion: Conversion, successor: Conversion) -> None:

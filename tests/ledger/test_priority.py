@@ -263,6 +263,19 @@ def test_a_sale_that_was_validated_is_reversed_and_its_successor_validated_anew(
     assert is_sound()
 
 
+def test_a_payment_keeps_the_service_date_that_a_report_told(db, is_sound):
+    market = Market(vertical="flights", terms={"type": "percentage", "rate": 5})
+    paid = market.payment(market.ours)
+    departure = timezone.now().date() + timedelta(days=20)
+    market.report(market.ours, "tracked_link", serviceDate=departure.isoformat())
+
+    paid()
+
+    (sale,) = live_sales()
+    assert (sale.attribution_path, sale.validation_ends_at.date()) == ("aap_flow", departure + timedelta(days=7))
+    assert is_sound()
+
+
 @pytest.mark.parametrize(
     ("statement", "constraint"),
     [
