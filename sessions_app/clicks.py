@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import re
 import time
+from typing import Any
 from urllib.parse import unquote_plus, urlencode, urlsplit, urlunsplit
 
 from django.conf import settings
@@ -94,9 +95,9 @@ def is_bot(user_agent: str) -> bool:
 
 def _is_flood(recommendation_id: str, visitor: str, slot: int) -> bool:
     since = slot - _HOUR
+    values: list[Any] = [visitor, since, VISITOR_LIMIT, VISITOR_LIMIT, recommendation_id, since, LINK_LIMIT, LINK_LIMIT]
     with prepared_cursor() as cursor:
-        by_visitor = [visitor, since, VISITOR_LIMIT, VISITOR_LIMIT]
-        cursor.execute(_FLOOD, [*by_visitor, recommendation_id, since, LINK_LIMIT, LINK_LIMIT])
+        cursor.execute(_FLOOD, values)
         return bool(cursor.fetchone()[0])
 
 
