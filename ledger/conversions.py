@@ -1,24 +1,27 @@
 """Records conversions: the one way in for every proof of a sale, whoever brings it."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from ledger import commission
 from ledger.accounts import Split, accrued, difference
 from ledger.evidence import SaleEvidence
-from ledger.lifecycle import claim_waiting, holding, parties_of
+from ledger.lifecycle import claim_waiting, hold_session, holding, parties_of
 from ledger.models import Conversion, Entry, Evidence, Status
 from ledger.models.conversion import Level
+from ledger.priority import live, rivals, takes_over
+from ledger.supersession import hand_over, supersede, with_service_date
 from merchants.verticals import VERTICALS
 from rako.core.aap_code import decode
 from rako.core.errors import Conflict
 from rako.core.facts import Appended, Fact, Posting, state, stating
+from rako.core.ids import new_id
 from rako.core.money import Money
 from rako.core.postgres import Statement, send
 from rako.core.rows import inserting
@@ -49,7 +52,8 @@ class Recorded:
 def record_conversion(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
     """Credit a proven sale to a recommendation, once.
 
-    The first proof makes the conversion; the same proof again changes nothing; the other party's proof is attached.
+    The first proof makes the conversion; the same proof again changes nothing; the other party's proof is attached. A
+    proof by a path of higher priority makes a conversion that supersedes the one there is (`ledger.priority`).
     Raises SessionConverted or OrderAttributed when it contradicts what is recorded. Load the recommendation with
     agent, offer and the offer's merchant.
     """
@@ -91,26 +95,55 @@ def _record(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded 
 
 
 def _add_to_known(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded | Conflict:
-    """A proof of a session or an order that is credited already."""
-    merchant_id = recommendation.offer.merchant_id
-    known = Evidence.objects.filter(merchant=merchant_id, source=evidence.source, reference=evidence.reference)
-    for proof in known.select_related("conversion"):
-        if proof.conversion.session_id != recommendation.session_id:
-            return OrderAttributed()
-        return Recorded(proof.conversion, entry_of(proof))
-    existing = Conversion.objects.filter(session=recommendation.session_id).first()
-    return OrderAttributed() if existing is None else _attach(existing, recommendation, evidence)
+    """A proof of a session or an order of which something is known."""
+    told = _told(recommendation, evidence)
+    known = next((row for row in told if row.path == evidence.path), None)
+    if known is None:
+        return _credit(recommendation, evidence, told)
+    if known.conversion.session_id != recommendation.session_id:
+        return OrderAttributed()
+    return Recorded(live(known.conversion), entry_of(known))
+
+
+def _credit(recommendation: Recommendation, evidence: SaleEvidence, told: list[Evidence]) -> Recorded | Conflict:
+    """Make a conversion, attach the proof to the one there is, or supersede that (`ledger.priority`)."""
+    found = rivals(recommendation, evidence, told)
+    if not found:
+        return _make(recommendation, evidence)
+    rival = found[0]
+    if len(found) > 1:  # this session has a sale, and this order is another's
+        return OrderAttributed()
+    if takes_over(evidence, rival, recommendation):
+        if rival.session_id != recommendation.session_id:
+            hold_session(rival.session_id)
+            # A payment of that session, which nothing outranks, may have come before us.
+            if rivals(recommendation, evidence, _told(recommendation, evidence)) != found:
+                return OrderAttributed()
+        successor_id = supersede(rival, evidence)
+        recorded = _make(recommendation, with_service_date(evidence, rival), conversion_id=successor_id)
+        hand_over(rival, recorded.conversion)
+        return recorded
+    if rival.session_id != recommendation.session_id:
+        return OrderAttributed()
+    return _attach(rival, recommendation, evidence)
+
+
+def _told(recommendation: Recommendation, evidence: SaleEvidence) -> list[Evidence]:
+    """What is known under this reference, by whatever path."""
+    rows = Evidence.objects.filter(
+        merchant=recommendation.offer.merchant_id, source=evidence.source, reference=evidence.reference
+    )
+    return list(rows.select_related("conversion"))
 
 
 def entry_of(evidence: Evidence) -> Appended:
     """The entry that tells of a piece of evidence."""
-    found = Entry.objects.filter(stream_id=evidence.conversion_id, kind__in=TELL_OF_EVIDENCE).order_by("stream_seq")
-    entry = next(row for row in found if json.loads(bytes(row.body))["facts"]["evidence"]["source"] == evidence.source)
+    entry = Entry.objects.get(idempotency_key=f"evidence:{evidence.pk}")
     return Appended(entry.pk, entry.entry_id, entry.stream_seq, entry.recorded_at, bytes(entry.leaf_hash), False)
 
 
 def conversion_of(
-    recommendation: Recommendation, evidence: SaleEvidence
+    recommendation: Recommendation, evidence: SaleEvidence, conversion_id: str | None = None
 ) -> tuple[Conversion, dict[str, Any], list[Posting]]:
     """A proven sale as it is recorded, not yet stored: its row, and what its first entry tells besides and books.
 
@@ -127,6 +160,7 @@ def conversion_of(
     rules = VERTICALS[offer.vertical]
     ends_at = _validation_end(rules.validation_starts, rules.validation_days, evidence)
     conversion = Conversion(
+        pk=conversion_id or new_id(),
         status=Status.MATCHED if ends_at is None else Status.PENDING_VALIDATION,
         attribution_path=evidence.path,
         verification_level=evidence.level,
@@ -156,8 +190,8 @@ def conversion_of(
     return conversion, _commission_facts(conversion, earned), postings
 
 
-def _make(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
-    conversion, facts, postings = conversion_of(recommendation, evidence)
+def _make(recommendation: Recommendation, evidence: SaleEvidence, *, conversion_id: str | None = None) -> Recorded:
+    conversion, facts, postings = conversion_of(recommendation, evidence, conversion_id)
     fact, row = proof_of(conversion, evidence, "conversion.recorded", facts=facts, postings=postings)
     convert = Statement(_CONVERT_SESSION, [conversion.session_id])
     *_, [entry] = send(inserting(conversion), convert, stating(fact, inserting(row)))
@@ -166,11 +200,15 @@ def _make(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded:
 
 
 def _attach(conversion: Conversion, recommendation: Recommendation, evidence: SaleEvidence) -> Recorded | Conflict:
-    """A second party's proof of the same sale. A second payment, or another recommendation's, is no such thing.
+    """A second party's proof of the same sale, or one by another path. A second payment, order, or report by the same
+    path is no such thing, nor is another recommendation's.
 
     One that names another amount is kept as a contradiction: it changes neither commission nor level.
     """
-    if conversion.recommendation_id != recommendation.pk or conversion.evidence.filter(source=evidence.source).exists():
+    of_another = Q(path=evidence.path) | ~Q(reference=evidence.reference)
+    if conversion.recommendation_id != recommendation.pk or (
+        conversion.evidence.filter(of_another, source=evidence.source).exists()
+    ):
         return SessionConverted()
     recorded = Money(conversion.transaction_value_minor, conversion.currency)
     agrees = evidence.money == recorded
@@ -196,6 +234,7 @@ def proof_of(
         merchant_id=conversion.merchant_id,
         source=evidence.source,
         level=evidence.level,
+        path=evidence.path,
         reference=evidence.reference,
         transaction_value_minor=evidence.money.amount_minor,
         currency=evidence.money.currency,
@@ -248,6 +287,7 @@ def _facts(conversion: Conversion, evidence: SaleEvidence) -> dict[str, Any]:
         "evidence": {
             "source": str(evidence.source),
             "level": str(evidence.level),
+            "path": str(evidence.path),
             "received_at": instant(evidence.received_at),
             "sha256": evidence.sha256,
         },

@@ -14,6 +14,7 @@ from django.utils import timezone
 from ledger import commission
 from ledger.accounts import Parties, Split, difference
 from ledger.models import Conversion, Event, Evidence, Status
+from ledger.priority import live
 from ledger.standing import Happening, Sale, Standing, derive
 from rako.core.aap_code import decode
 from rako.core.errors import Conflict
@@ -93,6 +94,15 @@ def tell(merchant_id: str, told: Told, *, conversion: Conversion | None = None) 
     CannotMove for a decision (`DECISIONS`) that the sale's status does not allow; nothing is stored then.
     """
     send(holding(merchant_id, told.sale_reference))
+    return _tell(merchant_id, told, _hold(conversion or _find(merchant_id, told.sale_reference)))
+
+
+def tell_of(conversion: Conversion, told: Told) -> None:
+    """Tell of a conversion whose session the caller holds: whoever holds its references may be waiting for that."""
+    _tell(conversion.merchant_id, told, conversion)
+
+
+def _tell(merchant_id: str, told: Told, conversion: Conversion | None) -> Conversion | None:
     event = Event(
         merchant_id=merchant_id,
         kind=told.kind,
@@ -103,9 +113,9 @@ def tell(merchant_id: str, told: Told, *, conversion: Conversion | None = None) 
         occurred_at=told.occurred_at,
         received_at=told.received_at,
         sha256=told.sha256,
-        conversion=conversion or _find(merchant_id, told.sale_reference),
+        conversion=conversion,
     )
-    if event.conversion is None and told.kind in DECISIONS:
+    if conversion is None and told.kind in DECISIONS:
         raise CannotMove("There is no such sale")
     try:
         with transaction.atomic():
@@ -113,11 +123,9 @@ def tell(merchant_id: str, told: Told, *, conversion: Conversion | None = None) 
     except IntegrityError as error:
         if violated(error) != "event_told_once":
             raise
-        return Event.objects.get(merchant=merchant_id, kind=told.kind, reference=told.reference).conversion
-    if event.conversion is not None:
-        _carry_out(event.conversion.pk, [event])
-        event.conversion.refresh_from_db()
-    return event.conversion
+        known = Event.objects.get(merchant=merchant_id, kind=told.kind, reference=told.reference, is_inherited=False)
+        return known.conversion and live(known.conversion)
+    return None if conversion is None else carry_out(conversion.pk, [event])
 
 
 def claim_waiting(conversion: Conversion, references: Iterable[str]) -> None:
@@ -132,7 +140,7 @@ def claim_waiting(conversion: Conversion, references: Iterable[str]) -> None:
                 "UPDATE ledger_event SET conversion_id = %s WHERE id = ANY(%s)",
                 [conversion.pk, [event.pk for event in events]],
             )
-        _carry_out(conversion.pk, events)
+        carry_out(conversion.pk, events)
         conversion.refresh_from_db()
 
 
@@ -140,6 +148,12 @@ def holding(merchant_id: str, *references: str) -> Statement:
     """Lets one transaction at a time record a sale or what happened to it, whichever is told first."""
     keys = sorted({f"{merchant_id}:{reference}" for reference in references})
     return Statement("SELECT pg_advisory_xact_lock(hashtextextended(key, 0)) FROM unnest(%s::text[]) AS key", [keys])
+
+
+def hold_session(session_id: str) -> None:
+    """Let one transaction at a time record a sale of a session, supersede one, or tell what happened to it."""
+    # (NO KEY: rows that only refer to the session are not held up.)
+    Session.objects.select_for_update(no_key=True).values_list("pk").get(pk=session_id)
 
 
 def sale_of(conversion: Conversion) -> Sale:
@@ -183,15 +197,22 @@ def parties_of(conversion: Conversion) -> Parties:
 def _find(merchant_id: str, reference: str) -> Conversion | None:
     proven = Evidence.objects.filter(merchant=merchant_id, reference=reference).select_related("conversion").first()
     if proven is not None:
-        return proven.conversion
-    return Conversion.objects.filter(merchant=merchant_id, order_reference=reference).first()
+        return live(proven.conversion)
+    return Conversion.objects.filter(merchant=merchant_id, order_reference=reference, is_superseded=False).first()
 
 
-def _carry_out(conversion_id: str, events: list[Event]) -> None:
-    """Take the conversion's standing forward over new events, one entry each."""
-    session = Conversion.objects.filter(pk=conversion_id).values("session_id")
-    # The session before the conversion, like whoever records a sale.
-    Session.objects.select_for_update(no_key=True).get(pk__in=session)
+def _hold(conversion: Conversion | None) -> Conversion | None:
+    """The conversion that has the sale, its session held: nobody supersedes it before the caller is done."""
+    held = None
+    while conversion is not None and held != conversion:
+        # The session before the conversion, like whoever records a sale.
+        hold_session(conversion.session_id)
+        held, conversion = conversion, live(Conversion.objects.get(pk=conversion.pk))
+    return conversion
+
+
+def carry_out(conversion_id: str, events: list[Event]) -> Conversion:
+    """Take the conversion's standing forward over new events, one entry each. The caller holds its session."""
     rows = Conversion.objects.select_for_update(of=("self",)).select_related("recommendation")
     conversion = rows.get(pk=conversion_id)
     sale = sale_of(conversion)
@@ -203,6 +224,7 @@ def _carry_out(conversion_id: str, events: list[Event]) -> None:
         after = derive(sale, happenings(told))
         move(conversion, before, after, event)
         before = after
+    return conversion
 
 
 def move(conversion: Conversion, before: Standing, after: Standing, event: Event) -> None:
@@ -210,13 +232,10 @@ def move(conversion: Conversion, before: Standing, after: Standing, event: Event
     check_move(before, after, event)
     # Compare and swap: a concurrent mover gets zero rows, not a double transition.
     row = Conversion.objects.filter(pk=conversion.pk, status=before.status)
-    if not row.update(
-        status=after.status,
-        validation_ends_at=after.validation_ends_at,
-        is_held=after.is_held,
-        is_superseded=after.is_superseded,
-    ):
+    changes = {name: getattr(after, name) for name in ("status", "validation_ends_at", "is_held", "is_superseded")}
+    if not row.update(**changes):
         raise CannotMove(f"Conversion {conversion.pk} is no longer {before.status}")
+    vars(conversion).update(changes)
     Session.objects.filter(pk=conversion.session_id).update(status=SESSION_STATUS[after.status])
     state(fact_of(conversion, before, after, event))
 
@@ -247,7 +266,8 @@ def fact_of(conversion: Conversion, before: Standing, after: Standing, event: Ev
             },
             "event_amount_minor": event.amount_minor,
             "validation_ends_at": None if after.validation_ends_at is None else instant(after.validation_ends_at),
-        },
+        }
+        | ({"is_inherited": True} if event.is_inherited else {}),
         for_merchant={"reference": event.reference, "reason": event.reason},
         for_agent={"builder_id": conversion.builder_id, "reason": event.reason},
         evidence_sha256=event.sha256 or None,

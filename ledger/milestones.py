@@ -8,7 +8,8 @@ from django.utils import timezone
 
 from ledger.lifecycle import Told, holding, tell
 from ledger.models import Conversion, Entry, Event, Milestone
-from ledger.reports import CLOCK_SKEW, content_hash
+from ledger.reports import content_hash
+from ledger.windows import CLOCK_SKEW
 from merchants.verticals import VERTICALS
 from rako.core.errors import BadRequest, Conflict
 from rako.core.facts import Appended, Fact, state
@@ -90,6 +91,7 @@ def _start_validation(conversion: Conversion, milestone: Milestone) -> None:
         sha256=milestone.sha256,
     )
     tell(conversion.merchant_id, told, conversion=conversion)
+    conversion.refresh_from_db()
 
 
 def _fact_of(milestone: Milestone) -> Fact:

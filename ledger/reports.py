@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,8 @@ from ledger.evidence import PAYMENT_ORDER, SaleEvidence
 from ledger.lifecycle import Told, tell
 from ledger.models import Conversion, Event, Evidence
 from ledger.models.conversion import Level, Path
+from ledger.priority import live
+from ledger.windows import check_accepted, check_proof, check_window
 from merchants.models import Merchant
 from merchants.verticals import VERTICALS
 from rako.core.aap_code import decode
@@ -22,10 +24,8 @@ from rako.core.ids import is_id
 from rako.core.money import Money, from_wire
 from rako.core.wire import instant
 from sessions_app.models import Recommendation
-from sessions_app.recommend import RecommendationNotFound, SessionExpired, SessionNotFound
+from sessions_app.recommend import RecommendationNotFound, SessionNotFound
 
-# Clocks differ: a sale may be dated this far ahead of ours.
-CLOCK_SKEW = timedelta(minutes=5)
 ONE_DAY, LONGEST_WAIT = timedelta(days=1), timedelta(days=3 * 366)
 
 UNDER_WAY = ("open", "expiring", "processing", "unknown", "succeeded")
@@ -47,43 +47,50 @@ class Report:
     payment_reference: str | None = None
     occurred_at: datetime | None = None
     service_on: date | None = None
+    attribution_path: str = Path.AAP_FLOW
+    evidence: dict[str, Any] = field(default_factory=dict)
 
 
 def report_conversion(merchant: Merchant, report: Report, *, level: Level = Level.MERCHANT_REPORTED) -> Recorded:
     """Record a merchant's report, or attach it to the conversion that the payment made.
 
-    The same report again gives the same conversion, and one that adds the service date starts its validation. Raises
-    BadRequest, SessionNotFound, RecommendationNotFound, SessionExpired for a sale outside the session's window,
-    ReportConflict, SessionConverted or OrderAttributed.
+    The same report again gives the conversion that has the sale, and one that adds the service date starts its
+    validation. Raises BadRequest, SessionNotFound, RecommendationNotFound, PathNotAccepted, SessionExpired or
+    OutsideWindow for a sale outside the path's window, ReportConflict, SessionConverted or OrderAttributed.
     """
     recommendation = _find_recommendation(merchant, report)
     content = content_of(report, recommendation)
-    earlier = _earlier(merchant, report.order_reference)
+    earlier = _earlier(merchant, report)
     if earlier is not None:
         if not _repeats(content, earlier):
             raise ReportConflict()
-        return _with_service_date(Recorded(earlier.conversion, entry_of(earlier)), report)
+        return _with_service_date(Recorded(live(earlier.conversion), entry_of(earlier)), report)
     evidence = judge(report, recommendation, level=level)
-    _check_no_rival_payment(recommendation)
+    if evidence.path == Path.AAP_FLOW:  # a payment outranks the others
+        _check_no_rival_payment(recommendation)
     recorded = record_conversion(recommendation, evidence)
     if not recorded.made and not recorded.attached:  # a twin of this report was faster: is it really the same?
-        twin = _earlier(merchant, report.order_reference)
+        twin = _earlier(merchant, report)
         if twin is not None and not _repeats(content, twin):
             raise ReportConflict()
     return _with_service_date(recorded, report)
 
 
 def judge(report: Report, recommendation: Recommendation, *, level: Level) -> SaleEvidence:
-    """What a report proves of a sale to this recommendation. Raises BadRequest or SessionExpired."""
+    """What a report proves of a sale to this recommendation.
+
+    Raises BadRequest, PathNotAccepted, SessionExpired or OutsideWindow.
+    """
     content, now = content_of(report, recommendation), timezone.now()
-    occurred_at = report.occurred_at or now
-    _check_window(recommendation, occurred_at, now)
+    path, occurred_at = Path(report.attribution_path), report.occurred_at or now
+    check_accepted(recommendation, path)
+    check_window(recommendation, path, occurred_at, now=now, evidence=report.evidence)
     if report.service_on is not None:
         _check_service_date(report.service_on, _sold_at(recommendation) or occurred_at)
     return SaleEvidence(
         source=Evidence.Source.MERCHANT_REPORT,
         level=level,
-        path=Path.AAP_FLOW,
+        path=path,
         reference=report.order_reference,
         order_reference=report.order_reference,
         money=Money(content["transaction_value_minor"], content["currency"]),
@@ -99,6 +106,7 @@ def content_of(report: Report, recommendation: Recommendation) -> dict[str, Any]
     """What makes two reports the same: everything the merchant stated. Raises BadRequest."""
     if report.order_reference.startswith(PAYMENT_ORDER):
         raise BadRequest(f"orderReference must not start with {PAYMENT_ORDER}", code="invalid_field")
+    check_proof(Path(report.attribution_path), report.evidence)
     # The signed code's currency, whatever the offer is priced in by now.
     return _content(report, _money(report, decode(recommendation.aap_code).payload["cur"]))
 
@@ -145,8 +153,8 @@ def _find_recommendation(merchant: Merchant, report: Report) -> Recommendation:
     )
     found = list(rows.order_by("-created_at", "-id"))
     if report.recommendation_id is None and found:
-        converted = Evidence.objects.filter(merchant=merchant, conversion__session=report.session_id)
-        made_by = converted.values_list("conversion__recommendation", flat=True).first()
+        converted = Conversion.objects.filter(merchant=merchant, session=report.session_id, is_superseded=False)
+        made_by = converted.values_list("recommendation", flat=True).first()
         return next((row for row in found if row.pk == made_by), found[0])
     return choose_recommendation(found, report)
 
@@ -181,22 +189,11 @@ def _money(report: Report, code_currency: str) -> Money:
         raise BadRequest(f"transactionValue {error}", code="invalid_field") from None
 
 
-def _check_window(recommendation: Recommendation, occurred_at: datetime, now: datetime) -> None:
-    if occurred_at > now + CLOCK_SKEW:
-        raise BadRequest("occurredAt lies in the future", code="invalid_field")
-    if occurred_at < recommendation.created_at - CLOCK_SKEW:
-        raise BadRequest("occurredAt lies before the recommendation", code="invalid_field")
-    # A report that only confirms what is recorded may come, undated, long after.
-    converted = recommendation.session.is_converted
-    if occurred_at >= recommendation.session.expires_at and not converted:
-        raise SessionExpired()
-
-
 def _sold_at(recommendation: Recommendation) -> datetime | None:
     """When the sale was that a payment proved before its report came, undated, perhaps long after."""
     if not recommendation.session.is_converted:
         return None
-    return recommendation.session.conversions.values_list("converted_at", flat=True).first()
+    return recommendation.session.conversions.filter(is_superseded=False).values_list("converted_at", flat=True).first()
 
 
 def _check_service_date(service_on: date, sold_at: datetime) -> None:
@@ -205,7 +202,7 @@ def _check_service_date(service_on: date, sold_at: datetime) -> None:
 
 
 def _content(report: Report, money: Money) -> dict[str, Any]:
-    return {
+    stated: dict[str, Any] = {
         "session_id": report.session_id,
         "order_reference": report.order_reference,
         "transaction_value_minor": money.amount_minor,
@@ -215,16 +212,18 @@ def _content(report: Report, money: Money) -> dict[str, Any]:
         "occurred_at": None if report.occurred_at is None else instant(report.occurred_at),
         "service_date": None if report.service_on is None else report.service_on.isoformat(),
     }
-
-
-def _earlier(merchant: Merchant, order_reference: str) -> Evidence | None:
-    return (
-        Evidence.objects.filter(merchant=merchant, source=Evidence.Source.MERCHANT_REPORT, reference=order_reference)
-        .select_related("conversion")
-        .first()
-    )
+    if report.attribution_path != Path.AAP_FLOW or report.evidence:
+        stated |= {"attribution_path": str(report.attribution_path), "evidence": report.evidence}
+    return stated
 
 
 def content_hash(content: dict[str, Any]) -> str:
     """The hash over what a merchant stated, by which entries name it."""
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _earlier(merchant: Merchant, report: Report) -> Evidence | None:
+    """What the merchant said of this order by the same path."""
+    reports = Evidence.objects.filter(merchant=merchant, source=Evidence.Source.MERCHANT_REPORT)
+    same = reports.filter(reference=report.order_reference, path=report.attribution_path)
+    return same.select_related("conversion").first()

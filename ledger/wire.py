@@ -9,7 +9,7 @@ from ledger.models import Conversion, Entry, Evidence, Opening, Status
 from rako.core.money import to_wire
 from rako.core.receipts import RECEIPT
 from rako.core.tlog.encoding import encode_base64
-from rako.core.wire import DateField, InstantField, NumberField, TextField, WireSerializer, instant
+from rako.core.wire import DateField, InstantField, NumberField, ObjectField, TextField, WireSerializer, instant
 
 
 class ReportBody(WireSerializer):
@@ -22,6 +22,27 @@ class ReportBody(WireSerializer):
     recommendation_id = TextField(required=False)
     currency = TextField(max_length=3, required=False)
     payment_reference = TextField(max_length=200, required=False)
+    occurred_at = InstantField(required=False)
+    service_date = DateField(required=False)
+    attribution_path = serializers.ChoiceField(
+        choices=["aap_flow", "extension", "influence"],
+        error_messages={"invalid_choice": "must be aap_flow, extension or influence"},
+        required=False,
+    )
+    evidence = ObjectField(
+        max_bytes=2048,
+        required=False,
+        help_text="Texts. `activatedAt`, an ISO 8601 time, is needed for `extension`; anything for `influence`.",
+    )
+
+
+class ConvertBody(WireSerializer):
+    """A merchant's report of a sale that a tracked link brought."""
+
+    required_together = ("order_reference", "transaction_value")
+    order_reference = TextField(max_length=200)
+    transaction_value = NumberField(help_text="Major units.")
+    currency = TextField(max_length=3, required=False)
     occurred_at = InstantField(required=False)
     service_date = DateField(required=False)
 
@@ -54,6 +75,7 @@ class ConversionReply(ReportReply):
     currency = serializers.CharField()
     attribution_path = serializers.CharField()
     verification_level = serializers.CharField()
+    is_superseded = serializers.BooleanField(help_text="A path of higher priority has the sale: this earns nothing.")
     conversion_path = serializers.CharField(required=False, help_text="`verified_payment` where a payment proved it.")
     converted_at = InstantField()
     recorded_at = InstantField()
@@ -66,9 +88,21 @@ class ConversionsReply(WireSerializer):
     next_cursor = serializers.CharField(required=False)
 
 
+class LinkStatsReply(WireSerializer):
+    recommendation_id = serializers.CharField()
+    clicks = serializers.IntegerField(help_text="By people, once per visitor and ten minutes.")
+    unique_clicks = serializers.IntegerField(help_text="People.")
+    bot_clicks = serializers.IntegerField(help_text="Not in `clicks`.")
+    flood_clicks = serializers.IntegerField(help_text="Too many in an hour; not in `clicks`.")
+    conversions = serializers.IntegerField(help_text="Sales that the recommendation has, by whatever path.")
+    first_click_at = InstantField(allow_null=True)
+    last_click_at = InstantField(allow_null=True)
+
+
 class EvidenceReply(WireSerializer):
     source = serializers.CharField()  # type: ignore[assignment]  # a field of ours, not the base class's option
     level = serializers.CharField()
+    attribution_path = serializers.CharField()
     reference = serializers.CharField()
     transaction_value = serializers.FloatField()
     currency = serializers.CharField()
@@ -176,6 +210,7 @@ def conversion_wire(conversion: Conversion) -> dict[str, Any]:
         "merchantId": conversion.merchant_id,
         "currency": conversion.currency,
         "attributionPath": conversion.attribution_path,
+        "isSuperseded": conversion.is_superseded,
         "verificationLevel": conversion.verification_level,
         "convertedAt": instant(conversion.converted_at),
         "recordedAt": instant(conversion.recorded_at),
@@ -196,6 +231,7 @@ def evidence_wire(evidence: Evidence) -> dict[str, Any]:
     return {
         "source": evidence.source,
         "level": evidence.level,
+        "attributionPath": evidence.path,
         "reference": evidence.reference,
         "transactionValue": to_wire(evidence.transaction_value_minor, evidence.currency),
         "currency": evidence.currency,

@@ -14,6 +14,7 @@ from checkout.connection_views import (
     WebhookSecretView,
 )
 from checkout.views import CheckoutView, PurchaseView, WebhookView, returned
+from ledger.link_views import ConvertView, LinkStatsView
 from ledger.log_views import (
     CheckpointView,
     ConsistencyView,
@@ -65,6 +66,8 @@ urlpatterns = [
     path("v1/webhooks/stripe", PlatformWebhookView.as_view()),
     path("v1/webhooks/<str:kind>/<str:connection_id>", WebhookView.as_view()),
     path("r/<str:recommendation_id>", follow_link),
+    path("r/<str:recommendation_id>/convert", ConvertView.as_view()),
+    path("r/<str:recommendation_id>/stats", LinkStatsView.as_view()),
     path("checkout/<str:transaction_id>/done", returned, {"outcome": "done"}),
     path("checkout/<str:transaction_id>/cancelled", returned, {"outcome": "cancelled"}),
     path("openapi.json", safe(SpectacularAPIView.as_view(renderer_classes=[OpenApiJsonRenderer])), name="schema"),

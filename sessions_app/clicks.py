@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import re
 import time
+from typing import Any
 from urllib.parse import unquote_plus, urlencode, urlsplit, urlunsplit
 
 from django.conf import settings
@@ -11,12 +12,31 @@ from django.conf import settings
 from rako.core.errors import NotFound
 from rako.core.facts import Fact, state
 from rako.core.ids import is_id
+from rako.core.postgres import prepared_cursor
 from sessions_app.models import Click, Recommendation
 
 SLOT_SECONDS = 600
 COOKIE = "aap_ref"
 COOKIE_SECONDS = 30 * 24 * 3600
-_BOT = re.compile(r"bot|crawl|spider|slurp|preview|fetch|curl|wget|python|httpx|headless|monitor|scan", re.IGNORECASE)
+# More clicks than these in an hour are a flood: by one visitor on all links, and on one link.
+_HOUR = 3600 // SLOT_SECONDS
+VISITOR_LIMIT, LINK_LIMIT = 30, 300
+# Browsers say so first, and programs that pretend to be one mostly say what they are. (A Cubot is a telephone.)
+_BROWSER = re.compile(r"(?:Mozilla|Opera)/")
+_BOT = re.compile(
+    r"(?<!cu)bot|crawl|spider|slurp|preview|fetch|curl|wget|python|httpx|headless|phantomjs|lighthouse|monitor|scan"
+    r"|externalhit|\+https?:|compatible; (?!msie)",
+    re.IGNORECASE,
+)
+# No more rows than the limits are looked at, however many there are.
+_FLOOD = """
+SELECT (SELECT count(*) FROM (
+        SELECT FROM sessions_app_click WHERE visitor = %s AND slot > %s LIMIT %s
+    ) by_visitor) = %s
+    OR (SELECT count(*) FROM (
+        SELECT FROM sessions_app_click WHERE recommendation_id = %s AND slot > %s LIMIT %s
+    ) on_link) = %s
+"""
 
 
 def find_link(recommendation_id: str) -> Recommendation:
@@ -42,17 +62,22 @@ def landing_url(recommendation: Recommendation) -> str:
 
 
 def log_click(recommendation: Recommendation, *, address: str, user_agent: str) -> None:
-    """Record a visit; the same visitor within ten minutes counts once, by a unique index."""
+    """Record a visit; the same visitor within ten minutes counts once, by a unique index.
+
+    Bots and floods are recorded as such: nobody is turned away for them.
+    """
+    visitor, slot = _visitor(address, user_agent), int(time.time()) // SLOT_SECONDS
     click = Click(
         recommendation=recommendation,
-        visitor=_visitor(address, user_agent),
-        is_bot=not user_agent or bool(_BOT.search(user_agent)),
-        slot=int(time.time()) // SLOT_SECONDS,
+        visitor=visitor,
+        is_bot=is_bot(user_agent),
+        is_flood=_is_flood(recommendation.pk, visitor, slot),
+        slot=slot,
     )
     fact = Fact(
         stream_id=recommendation.pk,
         kind="click.recorded",
-        facts={"recommendation_id": recommendation.pk, "is_bot": click.is_bot},
+        facts={"recommendation_id": recommendation.pk, "is_bot": click.is_bot, "is_flood": click.is_flood},
         occurred_at=click.clicked_at,
         # The visitor is in no entry: only a hash that makes two visits one.
         idempotency_key="click:"
@@ -61,6 +86,19 @@ def log_click(recommendation: Recommendation, *, address: str, user_agent: str) 
         agent_id=recommendation.agent_id,
     )
     state(fact, along_with=click, ignore_conflict=True)
+
+
+def is_bot(user_agent: str) -> bool:
+    """Whether a program follows the link, as far as it does not hide it."""
+    return not _BROWSER.match(user_agent) or bool(_BOT.search(user_agent))
+
+
+def _is_flood(recommendation_id: str, visitor: str, slot: int) -> bool:
+    since = slot - _HOUR
+    values: list[Any] = [visitor, since, VISITOR_LIMIT, VISITOR_LIMIT, recommendation_id, since, LINK_LIMIT, LINK_LIMIT]
+    with prepared_cursor() as cursor:
+        cursor.execute(_FLOOD, values)
+        return bool(cursor.fetchone()[0])
 
 
 def _visitor(address: str, user_agent: str) -> str:

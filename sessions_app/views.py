@@ -98,11 +98,12 @@ def follow_link(request: HttpRequest, recommendation_id: str) -> HttpResponse:
         recommendation = clicks.find_link(recommendation_id)
     except RakoError as error:
         return error_reply(error)
-    clicks.log_click(
-        recommendation,
-        address=request.META.get("REMOTE_ADDR", ""),
-        user_agent=request.headers.get("User-Agent", "")[:500],
-    )
+    if _is_visit(request):
+        clicks.log_click(
+            recommendation,
+            address=request.META.get("REMOTE_ADDR", ""),
+            user_agent=request.headers.get("User-Agent", "")[:500],
+        )
     response = HttpResponseRedirect(clicks.landing_url(recommendation))
     response["Cache-Control"] = "no-store"
     response.set_cookie(
@@ -114,3 +115,9 @@ def follow_link(request: HttpRequest, recommendation_id: str) -> HttpResponse:
         samesite="Lax",
     )
     return response
+
+
+def _is_visit(request: HttpRequest) -> bool:
+    """A look ahead – HEAD, or a browser's prefetch – is none, and must not take the place of the visit that follows."""
+    purpose = request.headers.get("Sec-Purpose") or request.headers.get("Purpose") or request.headers.get("X-Moz") or ""
+    return request.method != "HEAD" and "prefetch" not in purpose.lower()

@@ -70,6 +70,7 @@ def refunds(connection: Connection, window: Window, seen: set[int]) -> Iterator[
     told = Event.objects.filter(
         merchant=connection.merchant_id,
         kind=Event.Kind.REFUNDED,
+        is_inherited=False,
         reference__in=noted,
         occurred_at__gte=window.since,
         occurred_at__lt=window.until,

@@ -32,7 +32,8 @@ class Records:
         self.paid = set(paid.values_list("conversion__session_id", flat=True))
         self._told: dict[str, dict[str, Event]] = defaultdict(dict)
         self._refunds: dict[str, list[Event]] = defaultdict(list)
-        for event in Event.objects.filter(merchant=connection.merchant_id, sale_reference__in=named):
+        events = Event.objects.filter(merchant=connection.merchant_id, is_inherited=False)
+        for event in events.filter(sale_reference__in=named):
             self._told[event.reference][event.kind] = event
             if event.kind == Event.Kind.REFUNDED:
                 self._refunds[event.sale_reference].append(event)

@@ -12,7 +12,7 @@ class EvidenceInline(ReadOnlyInline):
     """What proves the sale."""
 
     model = Evidence
-    fields = ("source", "level", "reference", "transaction_value", "occurred", "received")
+    fields = ("source", "level", "path", "reference", "transaction_value", "occurred", "received")
     ordering = ("pk",)
     occurred = time_column("occurred_at", "occurred at")
     received = time_column("received_at", "received at")
@@ -49,13 +49,14 @@ class EvidenceAdmin(ReadOnlyAdmin):
         "id",
         "source",
         "level",
+        "path",
         "merchant",
         "reference",
         "transaction_value",
         "conversion_id",
         "received",
     )
-    list_filter = ("source", "level", "currency")
+    list_filter = ("source", "level", "path", "currency")
     list_select_related = ("merchant",)
     date_hierarchy = "received_at"
     search_fields = ("reference__exact", "sha256__exact", "merchant__name")
@@ -67,6 +68,7 @@ class EvidenceAdmin(ReadOnlyAdmin):
         "merchant",
         "source",
         "level",
+        "path",
         "reference",
         "transaction_value",
         "occurred",
@@ -103,6 +105,7 @@ class EventAdmin(ReadOnlyAdmin):
         "reference",
         "amount",
         "reason",
+        "is_inherited",
         "occurred",
         "received",
         "sha256",

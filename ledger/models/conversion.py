@@ -12,7 +12,7 @@ from sessions_app.models import Agent, Builder, Recommendation, Session
 
 
 class Path(models.TextChoices):
-    """How the sale is attributed to the recommendation (protocol, section 4)."""
+    """How the sale is attributed to the recommendation (protocol, section 4); the first has the highest priority."""
 
     AAP_FLOW = "aap_flow"
     TRACKED_LINK = "tracked_link"
@@ -166,6 +166,7 @@ class Evidence(AppendOnlyModel):
     merchant = models.ForeignKey(Merchant, models.PROTECT, related_name="+", db_constraint=False, db_index=False)
     source = models.CharField(max_length=20, choices=Source)
     level = models.CharField(max_length=20, choices=Level)
+    path = models.CharField(max_length=12, choices=Path, default=Path.AAP_FLOW, db_default=Path.AAP_FLOW)
     reference = models.CharField(
         max_length=255, help_text="The payment's id at the PSP, or the merchant's order reference."
     )
@@ -179,8 +180,8 @@ class Evidence(AppendOnlyModel):
     class Meta:
         verbose_name_plural = "evidence"
         constraints = [
-            # A payment or an order is attributed once, however often and by whomever it is told.
-            models.UniqueConstraint(fields=["merchant", "source", "reference"], name="evidence_attributed_once")
+            # A payment or an order is attributed once by each path, however often and by whomever it is told.
+            models.UniqueConstraint(fields=["merchant", "source", "path", "reference"], name="evidence_attributed_once")
         ]
 
     def __str__(self) -> str:
@@ -223,10 +224,20 @@ class Event(AppendOnlyModel):
     occurred_at = models.DateTimeField()
     received_at = models.DateTimeField(default=timezone.now)
     sha256 = models.CharField(max_length=64, blank=True, help_text="Hex digest of the bytes that told of it.")
+    is_inherited = models.BooleanField(
+        default=False, db_default=False, help_text="It was told of the conversion that this one superseded."
+    )
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["merchant", "kind", "reference"], name="event_told_once"),
+            models.UniqueConstraint(
+                fields=["merchant", "kind", "reference"], condition=Q(is_inherited=False), name="event_told_once"
+            ),
+            models.UniqueConstraint(
+                fields=["conversion", "kind", "reference"],
+                condition=Q(is_inherited=True),
+                name="event_inherited_once",
+            ),
             models.CheckConstraint(
                 condition=Q(amount_minor__isnull=True) | Q(amount_minor__gt=0, amount_minor__lte=MAX_MINOR),
                 name="event_amounts_are_positive",

@@ -8,23 +8,29 @@ import orjson
 
 from ledger.conversions import TELL_OF_EVIDENCE
 from ledger.models import Conversion, Evidence
+from ledger.models.conversion import Path
 from ledger.verification.told import Told
 from rako.core.wire import instant
 
 
 def evidence_differences(conversion: Conversion, told: list[Told]) -> Iterator[tuple[str, str]]:
     """Where a conversion's evidence and the entries that tell of it are not the same."""
-    entries = {entry.facts["evidence"]["source"]: entry for entry in told if entry.kind in TELL_OF_EVIDENCE}
+    entries = {_way(entry.facts["evidence"]): entry for entry in told if entry.kind in TELL_OF_EVIDENCE}
     for evidence in conversion.evidence.all():
-        entry = entries.pop(evidence.source, None)
+        entry = entries.pop((evidence.source, evidence.path), None)
         if entry is None:
             yield "V13", f"no entry tells of its evidence {evidence.pk}"
         elif _as_stored(evidence) != _as_told(entry, evidence):
             yield "V13", f"evidence {evidence.pk} differs from its entry"
         elif evidence.source == Evidence.Source.MERCHANT_REPORT and evidence.sha256 != _hash(evidence.details):
             yield "V13", f"evidence {evidence.pk} is not what the merchant reported"
-    for source in entries:
-        yield "V13", f"its evidence of source {source} is missing"
+    for source, path in entries:
+        yield "V13", f"its evidence of source {source} by {path} is missing"
+
+
+def _way(proof: dict[str, Any]) -> tuple[str, str]:
+    """What tells a sale's pieces of evidence apart. Entries from before there were other paths name none."""
+    return proof["source"], proof.get("path", Path.AAP_FLOW)
 
 
 def _as_stored(evidence: Evidence) -> tuple[Any, ...]:

@@ -157,6 +157,7 @@ def _event_differences(conversion: Conversion, told: list[Told]) -> Iterator[tup
             entry.body["occurred_at"],
             entry.body["evidence"],
             entry.facts.get("event_amount_minor"),
+            entry.facts.get("is_inherited", False),
             event.reference if entry.for_merchant is None else entry.for_merchant.get("reference"),
         ):
             yield "V8", f"event {event.pk} differs from its entry"
@@ -166,4 +167,5 @@ def _event_differences(conversion: Conversion, told: list[Told]) -> Iterator[tup
 
 def _told_of(event: Event) -> tuple[Any, ...]:
     kind = f"conversion.{event.kind}"
-    return kind, instant(event.occurred_at), event.sha256 or None, event.amount_minor, event.reference
+    told = (kind, instant(event.occurred_at), event.sha256 or None, event.amount_minor, event.is_inherited)
+    return *told, event.reference

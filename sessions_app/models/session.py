@@ -85,6 +85,9 @@ class Click(AppendOnlyModel):
     recommendation = models.ForeignKey(Recommendation, models.PROTECT, related_name="clicks")
     visitor = models.CharField(max_length=32)
     is_bot = models.BooleanField()
+    is_flood = models.BooleanField(
+        default=False, db_default=False, help_text="One of too many in an hour, by its visitor or on its link."
+    )
     # Ten-minute slots: the reloads of one visitor within one are one click.
     slot = models.BigIntegerField()
     clicked_at = models.DateTimeField(default=timezone.now)
@@ -94,6 +97,10 @@ class Click(AppendOnlyModel):
             models.UniqueConstraint(
                 fields=["recommendation", "visitor", "slot"], name="click_once_per_visitor_and_slot"
             )
+        ]
+        indexes = [  # What a new click is counted against: the last hour of its link, and of its visitor.
+            models.Index(fields=["recommendation", "slot"], name="click_of_link"),
+            models.Index(fields=["visitor", "slot"], name="click_of_visitor"),
         ]
 
     def __str__(self) -> str:

@@ -82,6 +82,7 @@ _WRONG: dict[str, tuple[Any, ...]] = {
         "now", "2026-01-01", "2026-01-01T00:00:00", "2026-13-45T00:00:00Z", "2026-02-30T00:00:00Z",
         "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "1" * 10_000,
     ),
+    "path": ("tracked_link", "AAP_FLOW", "aap_flow\n"),
     "date": ("today", "2026-02-30", "2026-01-01T00:00:00Z", "10000-01-01", "1" * 10_000),
 }  # fmt: skip
 
@@ -152,6 +153,8 @@ ENDPOINTS = (
             "paymentReference": Field("text", longest=200),
             "occurredAt": Field("instant"),
             "serviceDate": Field("date"),
+            "attributionPath": Field("path"),
+            "evidence": Field("object"),
         },
     ),
     Endpoint("GET", "v1/conversions/<str:conversion_id>", "both"),
@@ -283,6 +286,8 @@ class World:
             "milestone": "service_activated",
             "reference": "visit-1",
             "reason": "changed their mind",
+            "attributionPath": "aap_flow",
+            "evidence": {"survey": "S-17"},
             "code": self.recommendation.aap_code,
             "kind": "stripe",
             "credentials": {"apiKey": "rk_test_of_nobody"},

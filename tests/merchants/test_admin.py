@@ -95,7 +95,7 @@ def test_an_action_from_a_merchants_page_returns_there(boss, offer):
 
 
 def add_merchant(client: Client, **changes: Any) -> Any:
-    fields = {"name": "New", "status": "active", "hosts": "shop.example", "network_fee_rate": "0.2"}
+    fields = {"name": "New", "status": "active", "hosts": "shop.example", "network_fee_rate": "0.2", "vat_rate": "0"}
     counts = {f"{rows}-{which}_FORMS": 0 for rows in ("connections", "keys") for which in ("TOTAL", "INITIAL")}
     return client.post(staff.page(Merchant, "add"), fields | counts | changes, follow=True)
 

@@ -10,6 +10,7 @@ import sys
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from ledger.conversions import record_conversion
@@ -175,6 +176,31 @@ def test_a_reported_sale_is_proven(as_agent, as_merchant, publish, tmp_path, ver
         path.write_bytes(client.get(f"/v1/conversions/{conversion}/proof").content)
         done = verify(path)
         assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("party", PARTIES)
+def test_a_sale_that_passed_to_another_path_is_proven_and_so_is_the_one_that_has_it(
+    as_agent, publish, as_merchant, tmp_path, party
+):
+    offer = OfferFactory()
+    session = as_agent.get("/v1/offers", vertical="sim").json()["sessionId"]
+    link = as_agent.post("/v1/recommend", {"sessionId": session, "offerId": offer.pk}).json()["recommendationId"]
+    Client().get(f"/r/{link}", headers={"User-Agent": "Mozilla/5.0 (iPhone)"})
+    merchant = as_merchant(offer.merchant)
+    report = {"orderReference": "ORDER-77", "transactionValue": 10}
+    old = merchant.post(f"/r/{link}/convert", report).json()["conversionId"]
+    told(Conversion.objects.get(pk=old), Event.Kind.REFUNDED, "re_1", amount_minor=300)
+    new = merchant.post("/v1/conversions", report | {"sessionId": session}).json()["conversionId"]
+    publish()
+
+    path, client = tmp_path / "proof.json", {"agent": as_agent, "merchant": merchant}[party]
+    for conversion, status, left in ((old, "rejected", "0.00 GBP"), (new, "pending_validation", "8.00 GBP")):
+        path.write_bytes(client.get(f"/v1/conversions/{conversion}/proof").content)
+        done = verify(path)
+        assert done.returncode == 0, done.stdout
+        assert re.search(f"Status now +{status}", done.stdout), done.stdout
+        assert re.search(f"Left of it +{left}", done.stdout), done.stdout
+        assert node_verdict(path)[0] == 0
 
 
 def test_an_older_checkpoint_from_elsewhere_is_joined_to_the_proof(sale, parties, publish, download, tmp_path):
