@@ -2,7 +2,7 @@
 
 from procrastinate.contrib.django import app
 
-from ledger import audits
+from ledger import audits, disputes, fraud_signals
 from ledger.verification.run import Scope
 
 
@@ -18,3 +18,17 @@ def audit_growth(timestamp: int) -> None:
 def audit_all(timestamp: int) -> None:
     """Each night: verify all of it."""
     audits.audit(Scope())
+
+
+@app.periodic(cron="11 * * * *")
+@app.task(lock="review_overdue_disputes", queueing_lock="review_overdue_disputes", pass_context=False)
+def review_overdue_disputes(timestamp: int) -> None:
+    """Every hour: put under review what a side did not answer in time."""
+    disputes.review_overdue()
+
+
+@app.periodic(cron="23 * * * *")
+@app.task(lock="check_fraud_signals", queueing_lock="check_fraud_signals", pass_context=False)
+def check_fraud_signals(timestamp: int) -> None:
+    """Every hour: hold recent sales that are suspicious."""
+    fraud_signals.check_signals()

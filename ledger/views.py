@@ -45,8 +45,8 @@ class ConversionsView(AnyKeyView):
         responses=wire.ConversionsReply,
     )
     def get(self, request: KeyedRequest) -> Response:
-        limit, cursor = _page(request)
-        rows = own_conversions(request).order_by("-id")
+        limit, cursor = read_page(request)
+        rows = own_conversions(request).prefetch_related("fraud_holds").order_by("-id")
         page = list((rows.filter(pk__lt=cursor) if cursor else rows)[: limit + 1])
         more, page = len(page) > limit, page[:limit]
         reply: dict[str, Any] = {"conversions": [wire.conversion_wire(row) for row in page], "count": len(page)}
@@ -73,7 +73,7 @@ class ConversionView(AnyKeyView):
 
     @extend_schema(operation_id="getConversion", summary="One conversion", responses=wire.ConversionReply)
     def get(self, request: KeyedRequest, conversion_id: str) -> Response:
-        return Response(wire.conversion_wire(_find(request, conversion_id)))
+        return Response(wire.conversion_wire(find_conversion(request, conversion_id)))
 
 
 class EvidenceView(AnyKeyView):
@@ -81,7 +81,7 @@ class EvidenceView(AnyKeyView):
 
     @extend_schema(operation_id="getEvidence", summary="What proves a conversion", responses=wire.EvidencesReply)
     def get(self, request: KeyedRequest, conversion_id: str) -> Response:
-        conversion = _find(request, conversion_id)
+        conversion = find_conversion(request, conversion_id)
         rows = conversion.evidence.order_by("received_at", "id")
         return Response({"conversionId": conversion.pk, "evidence": [wire.evidence_wire(row) for row in rows]})
 
@@ -101,7 +101,7 @@ class SessionView(AnyKeyView):
         shown = [recommendation_wire(row, with_context=is_agent) for row in recommendations]
         if not shown and not is_agent:
             raise SessionNotFound()
-        conversions = own_conversions(request).filter(session=session).order_by("id")
+        conversions = own_conversions(request).filter(session=session).prefetch_related("fraud_holds").order_by("id")
         return Response(
             {
                 "session": session_wire(session),
@@ -111,14 +111,16 @@ class SessionView(AnyKeyView):
         )
 
 
-def _find(request: KeyedRequest, conversion_id: str) -> Conversion:
+def find_conversion(request: KeyedRequest, conversion_id: str) -> Conversion:
+    """The party's own conversion. Raises ConversionNotFound."""
     found = own_conversions(request).filter(pk=conversion_id).first() if is_id(conversion_id) else None
     if found is None:
         raise ConversionNotFound()
     return found
 
 
-def _page(request: KeyedRequest) -> tuple[int, str]:
+def read_page(request: KeyedRequest) -> tuple[int, str]:
+    """Limit and cursor of a list. Raises BadRequest."""
     text, cursor = request.query_params.get("limit") or str(_PAGE), request.query_params.get("cursor", "")
     if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= _LARGEST_PAGE):
         raise BadRequest(f"limit must be a whole number from 1 to {_LARGEST_PAGE}", code="invalid_field")

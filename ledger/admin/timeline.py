@@ -19,6 +19,8 @@ _SUBJECTS = {
     "payment": ("webhook receipt", "checkout_webhookreceipt"),
     "conversion": ("conversion", "ledger_conversion"),
     "evidence": ("conversion", "ledger_conversion"),
+    "dispute": ("dispute", "ledger_dispute"),
+    "hold": ("hold", "ledger_fraudhold"),
 }
 
 

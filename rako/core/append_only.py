@@ -66,6 +66,9 @@ GUARDED_TABLES = frozenset(
         "ledger_evidence",
         "ledger_conversion",
         "ledger_event",
+        "ledger_dispute",
+        "ledger_disputestatement",
+        "ledger_fraudhold",
         "checkout_webhookreceipt",
         "checkout_pspobject",
     }
