@@ -12,7 +12,8 @@ from ledger.lifecycle import Told, tell
 from ledger.models import Conversion, Dispute, Event, Posting, Side
 from ledger.reports import Report, report_conversion
 from ledger.verification.run import Scope, verify
-from tests.factories import OfferFactory, RecommendationFactory
+from sessions_app.recommend import record_recommendation
+from tests.factories import OfferFactory, RecommendationFactory, SessionFactory
 
 Kind, State, Decision = Dispute.Kind, Dispute.State, Dispute.Decision
 PERCENT = {"type": "percentage", "rate": "10"}
@@ -21,7 +22,8 @@ PERCENT = {"type": "percentage", "rate": "10"}
 def sold(value: int = 10000, reference: str = "order-1", **offer: Any) -> Conversion:
     """A flight for 100.00 GBP at 10 %, as its merchant reports it: commission 10.00, fee 2.00, payout 8.00."""
     offer = {"vertical": "flights", "price_minor": value, "terms": PERCENT} | offer
-    recommendation = RecommendationFactory(offer=OfferFactory(**offer))
+    session = SessionFactory()
+    recommendation, *_ = record_recommendation(session.agent, session_id=session.pk, offer_id=OfferFactory(**offer).pk)
     departure = (timezone.now() + timedelta(days=10)).date()
     report_conversion(
         recommendation.offer.merchant,

@@ -380,11 +380,10 @@ def test_a_sale_after_the_window_is_no_missing_one(db):
 
 
 def test_a_recorded_sale_is_not_missing(sale):
-    recommendation = sale.recommendation
+    claim = MissingSale(sale.session_id, sale.recommendation_id, 100, timezone.now())
 
     with pytest.raises(SessionConverted):
-        claim = MissingSale(sale.session_id, recommendation.pk, 100, timezone.now())
-        about_missing_sale(recommendation.agent, claim)
+        about_missing_sale(sale.agent, claim)
 
 
 @pytest.mark.django_db(transaction=True)
