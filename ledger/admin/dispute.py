@@ -147,8 +147,8 @@ class DisputeAdmin(ReadOnlyAdmin):
         """How long whoever's turn it is has left."""
         if dispute.due_at is None:
             return "–"
-        days = (dispute.due_at - timezone.now()).days
-        return badge(f"{-days} d overdue", "bad") if days < 0 else f"in {days + 1} d"
+        left = dispute.due_at - timezone.now()
+        return badge(f"{-left.days - 1} d overdue", "bad") if left.days < 0 else f"in {left.days + 1} d"
 
     @admin.display(description="at stake")
     def stake(self, dispute: Dispute) -> str:
