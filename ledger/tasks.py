@@ -3,7 +3,7 @@
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
-from ledger import audits, validation
+from ledger import audits, disputes, fraud_signals, validation
 from ledger.verification.run import Scope
 
 
@@ -27,3 +27,17 @@ def close_validation_periods(timestamp: int) -> None:
     """Every five minutes: validate the sales that nothing has taken back in time."""
     for _ in validation.close_validation_periods(timezone.now()):
         pass
+
+
+@app.periodic(cron="11 * * * *")
+@app.task(lock="review_overdue_disputes", queueing_lock="review_overdue_disputes", pass_context=False)
+def review_overdue_disputes(timestamp: int) -> None:
+    """Every hour: put under review what a side did not answer in time."""
+    disputes.review_overdue()
+
+
+@app.periodic(cron="23 * * * *")
+@app.task(lock="check_fraud_signals", queueing_lock="check_fraud_signals", pass_context=False)
+def check_fraud_signals(timestamp: int) -> None:
+    """Every hour: hold recent sales that are suspicious."""
+    fraud_signals.check_signals()

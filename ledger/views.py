@@ -49,9 +49,10 @@ class ConversionsView(AnyKeyView):
         responses=wire.ConversionsReply,
     )
     def get(self, request: KeyedRequest) -> Response:
-        limit, cursor = _page(request)
+        limit, cursor = read_page(request)
         is_merchant = request.auth == "merchant"
-        rows = narrowed(own_conversions(request), request.query_params, is_merchant=is_merchant).order_by("-id")
+        rows = own_conversions(request).prefetch_related("fraud_holds")
+        rows = narrowed(rows, request.query_params, is_merchant=is_merchant).order_by("-id")
         page = list((rows.filter(pk__lt=cursor) if cursor else rows)[: limit + 1])
         more, page = len(page) > limit, page[:limit]
         reply: dict[str, Any] = {"conversions": [wire.conversion_wire(row) for row in page], "count": len(page)}
@@ -110,7 +111,7 @@ class SessionView(AnyKeyView):
         shown = [recommendation_wire(row, with_context=is_agent) for row in recommendations]
         if not shown and not is_agent:
             raise SessionNotFound()
-        conversions = own_conversions(request).filter(session=session).order_by("id")
+        conversions = own_conversions(request).filter(session=session).prefetch_related("fraud_holds").order_by("id")
         return Response(
             {
                 "session": session_wire(session),
@@ -129,7 +130,8 @@ def find_conversion(request: KeyedRequest, conversion_id: str, *related: str) ->
     return found
 
 
-def _page(request: KeyedRequest) -> tuple[int, str]:
+def read_page(request: KeyedRequest) -> tuple[int, str]:
+    """Limit and cursor of a list. Raises BadRequest."""
     text, cursor = request.query_params.get("limit") or str(_PAGE), request.query_params.get("cursor", "")
     if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= _LARGEST_PAGE):
         raise BadRequest(f"limit must be a whole number from 1 to {_LARGEST_PAGE}", code="invalid_field")

@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import inline_serializer
 from rest_framework import serializers
 
-from ledger.models import Conversion, Entry, Evidence, Opening, Status
+from ledger.models import Conversion, Entry, Evidence, FraudHold, Opening, Status
 from rako.core.money import to_wire
 from rako.core.receipts import RECEIPT
 from rako.core.tlog.encoding import encode_base64
@@ -80,6 +80,8 @@ class ConversionReply(ReportReply):
     converted_at = InstantField()
     recorded_at = InstantField()
     validation_ends_at = InstantField(allow_null=True)
+    is_held = serializers.BooleanField(help_text="Not settled for now: disputed, or held by a fraud signal.")
+    held_by = serializers.ListField(child=serializers.CharField(), help_text="The fraud signals that hold it.")
 
 
 class ConversionsReply(WireSerializer):
@@ -215,10 +217,16 @@ def conversion_wire(conversion: Conversion) -> dict[str, Any]:
         "convertedAt": instant(conversion.converted_at),
         "recordedAt": instant(conversion.recorded_at),
         "validationEndsAt": None if conversion.validation_ends_at is None else instant(conversion.validation_ends_at),
+        "isHeld": conversion.is_held,
+        "heldBy": _held_by(conversion) if conversion.is_held else [],
     }
     if conversion.verification_level == "orchestrated":
         shown["conversionPath"] = "verified_payment"  # for older readers (protocol, section 6)
     return shown
+
+
+def _held_by(conversion: Conversion) -> list[str]:
+    return sorted(hold.rule for hold in conversion.fraud_holds.all() if hold.state == FraudHold.State.OPEN)
 
 
 def status_wire(conversion: Conversion) -> str:

@@ -69,6 +69,9 @@ RAKO_HYPERSWITCH_API_BASE = setting("RAKO_HYPERSWITCH_API_BASE", base_url, _hype
 # How long one call to a PSP may take to connect and to answer, in milliseconds; it is tried twice.
 RAKO_PSP_CONNECT_MS = setting("RAKO_PSP_CONNECT_MS", whole_number(10, 10_000), "2000")
 RAKO_PSP_READ_MS = setting("RAKO_PSP_READ_MS", whole_number(10, 10_000), "8000")
+# How many calendar days a side of a dispute has to answer (seven hold five working days), and staff to decide.
+RAKO_DISPUTE_ANSWER_DAYS = setting("RAKO_DISPUTE_ANSWER_DAYS", whole_number(1, 90), "7")
+RAKO_DISPUTE_REVIEW_DAYS = setting("RAKO_DISPUTE_REVIEW_DAYS", whole_number(1, 90), "14")
 RAKO_MAX_BODY_BYTES = setting("RAKO_MAX_BODY_BYTES", whole_number(1024, 16_777_216), "262144")
 # Where a larger body than that is taken: batches of reports.
 RAKO_LARGER_BODIES = {"/v1/conversions": 1_048_576}

@@ -14,6 +14,15 @@ from checkout.connection_views import (
     WebhookSecretView,
 )
 from checkout.views import CheckoutView, PurchaseView, WebhookView, returned
+from ledger.dispute_views import (
+    AcceptView,
+    ConversionDisputesView,
+    DisputeEvidenceView,
+    DisputesView,
+    DisputeView,
+    MessagesView,
+    WithdrawView,
+)
 from ledger.link_views import ConvertView, LinkStatsView
 from ledger.log_views import (
     CheckpointView,
@@ -49,6 +58,13 @@ urlpatterns = [
     path("v1/conversions/<str:conversion_id>/cancel", CancelView.as_view()),
     path("v1/conversions/<str:conversion_id>/evidence", EvidenceView.as_view()),
     path("v1/conversions/<str:conversion_id>/proof", ConversionProofView.as_view()),
+    path("v1/conversions/<str:conversion_id>/disputes", ConversionDisputesView.as_view()),
+    path("v1/disputes", DisputesView.as_view()),
+    path("v1/disputes/<str:dispute_id>", DisputeView.as_view()),
+    path("v1/disputes/<str:dispute_id>/messages", MessagesView.as_view()),
+    path("v1/disputes/<str:dispute_id>/evidence", DisputeEvidenceView.as_view()),
+    path("v1/disputes/<str:dispute_id>/withdraw", WithdrawView.as_view()),
+    path("v1/disputes/<str:dispute_id>/accept", AcceptView.as_view()),
     path("v1/ledger/checkpoint", CheckpointView.as_view()),
     path("v1/ledger/tile/<path:tile>", TileView.as_view()),
     path("v1/ledger/consistency", ConsistencyView.as_view()),

@@ -1,6 +1,6 @@
 """Builders, agents and their keys; sessions, recommendations and clicks to be read."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 
 from rako.core import aap_code
 from rako.core.admin import RakoAdmin, ReadOnlyAdmin, ReadOnlyInline
-from rako.core.admin_text import money_column, pretty_json
+from rako.core.admin_text import badge, money_column, pretty_json
 from rako.core.key_admin import ApiKeyAdmin
 from sessions_app.models import Agent, AgentKey, Builder, Click, Recommendation, Session
 
@@ -17,10 +17,10 @@ from sessions_app.models import Agent, AgentKey, Builder, Click, Recommendation,
 class SwitchAdmin(RakoAdmin):
     """Parties that can be switched off: their keys then work no more, and what they earned stays."""
 
-    list_filter = ("is_active",)
+    list_filter: ClassVar[tuple[Any, ...]] = ("is_active",)
     date_hierarchy = "created_at"
     actions = ("activate", "deactivate")
-    readonly_fields = ("id", "created_at")
+    readonly_fields: ClassVar[tuple[str, ...]] = ("id", "created_at")
 
     def has_switch_permission(self, request: HttpRequest) -> bool:
         """Switching on and off."""
@@ -54,14 +54,22 @@ class AgentInline(ReadOnlyInline):
 class BuilderAdmin(SwitchAdmin):
     """Who builds agents and earns commissions."""
 
-    list_display = ("name", "email", "is_active", "created_at")
+    list_display = ("name", "email", "is_active", "fraud", "created_at")
+    list_filter = ("is_active", ("fraud_found_at", admin.EmptyFieldListFilter))
     search_fields = ("name", "email")
     search_help_text = "Name, e-mail address, or id."
     inlines = (AgentInline,)
+    readonly_fields = ("id", "created_at", "fraud")
     fieldsets = (
-        (None, {"fields": ("name", "email", "is_active")}),
+        (None, {"fields": ("name", "email", "is_active", "fraud")}),
         ("Record", {"fields": ("id", "created_at")}),
     )
+
+    @admin.display(description="fraud found", ordering="fraud_found_at")
+    def fraud(self, builder: Builder) -> str | SafeString:
+        """When staff last confirmed that a sale of theirs was fraud."""
+        found = builder.fraud_found_at
+        return "–" if found is None else badge(f"{found:%Y-%m-%d}", "bad")
 
 
 class AgentKeyInline(ReadOnlyInline):

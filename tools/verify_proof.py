@@ -13,7 +13,8 @@ What a pass proves, check by check:
   times       the code was in force at the recommendation, which was recorded before the conversion;
   commission  the recorded split is what the signed terms give for this sale, rounded half up at each step;
   postings    every entry balances, and the first one books exactly that split;
-  lifecycle   each later change follows the status before it, and never leaves more than the first split;
+  lifecycle   each later change follows the status before it, and never leaves more than the signed terms give for the
+              sale's value, as recorded or as last corrected;
   evidence    (--evidence FILE) these bytes are what an entry of the conversion rests on;
   outside     (--checkpoint FILE) a checkpoint that others see is of the same ledger.
 What it cannot prove: that what was recorded is true, or that nothing was recorded after the last entry shown.
@@ -45,6 +46,7 @@ MAX_BYTES = 4 * 1024 * 1024
 MAX_INTEGER = 2**53 - 1  # beyond it, JSON readers disagree about the number
 CLOCK_SKEW_SECONDS = 300
 MINOR_DIGITS = {"GBP": 2, "EUR": 2, "USD": 2}
+CORRECTED = "conversion.corrected"
 MULTIPLIERS = {"aap_flow": "1.00", "tracked_link": "0.75", "extension": "0.75", "influence": "0.50"}
 
 # --- The formats, as `fit` reads them: a type, a pattern for text, (either, or), {key: form}, [form of each item] or
@@ -624,19 +626,37 @@ def owed(split: dict[str, int]) -> dict[str, int]:
 
 def check_lifecycle(proof: Proof) -> str:
     first = proof.stream[0].facts
-    status, left = first["status"], first["commission"]
+    status, left, most = first["status"], first["commission"], first["commission"]
     for number, entry in enumerate(proof.stream[1:], 2):
-        facts = entry.facts
+        facts, most = entry.facts, most_left(proof, number, most)
         before, left = facts.get("status_before", facts["status"]), facts.get("retained", left)
         moves = entry.body["postings"] or facts["status"] != status
         want("retained" in facts or not moves, f"{entry} changes the sale, but does not say what is left of it")
         want(before == status, f"{entry} changes the status {plain(before)}, but it was {plain(status)}")
         want(left["amount_minor"] == left["fee_minor"] + left["payout_minor"], f"what {entry} leaves does not add up")
-        bounded = all(0 <= left[part] <= first["commission"][part] for part in SPLIT)
+        bounded = all(0 <= left[part] <= most[part] for part in SPLIT)
         want(bounded, f"{entry} leaves more commission than was earned, or less than nothing")
         want(booked(proof.stream[:number]) == owed(left), f"after {entry} the accounts do not hold what it leaves")
         status = facts["status"]
     return f"every change follows the one before it; the last status shown is {plain(status)}"
+
+
+def most_left(proof: Proof, number: int, before: dict[str, Any]) -> dict[str, Any]:
+    """What the first `number` entries may leave at most: what the signed terms give for the sale's value by then.
+
+    That is the one of the correction that happened last, whenever it was told; of several of one moment, the largest.
+    """
+    if proof.stream[number - 1].body["kind"] != CORRECTED:
+        return before
+    told = [entry for entry in proof.stream[:number] if entry.body["kind"] == CORRECTED]
+    for entry in told:
+        value = entry.facts.get("event_amount_minor")
+        sound = type(value) is int and 0 < value <= MAX_INTEGER
+        want(sound, f"{entry} corrects the sale, but to no value")
+    latest = max(entry.body["occurred_at"] for entry in told)
+    value = max(entry.facts["event_amount_minor"] for entry in told if entry.body["occurred_at"] == latest)
+    first = proof.stream[0].facts
+    return due(proof.terms["com"], value, first["currency"], first["attribution_path"], first["commission"]["fee_rate"])
 
 
 def check_evidence(proof: Proof) -> str:
@@ -709,6 +729,7 @@ def summary(proof: Proof) -> dict[str, str]:
     entry, last = proof.stream[0], proof.stream[-1]
     facts, currency, split = entry.facts, proof.terms["cur"], entry.facts["commission"]
     left = [split, *(item.facts["retained"] for item in proof.stream if "retained" in item.facts)][-1]
+    corrected = [item.facts["event_amount_minor"] for item in proof.stream if item.body["kind"] == CORRECTED]
     levels = [item.facts["verification_level"] for item in proof.stream if "verification_level" in item.facts]
     private = {**proof.recommendation.private, **entry.private}
     open_sums = [
@@ -723,6 +744,7 @@ def summary(proof: Proof) -> dict[str, str]:
         **{f"Sealed {key}": str(value) for key, value in private.items() if key != "nonce"},
         "Offer": f"{offer_text(proof.terms)} (offer {facts['offer_id']})",
         "Sale": f"{money(facts['transaction_value_minor'], currency)} by {facts['attribution_path']}",
+        **({"Corrected to": ", then ".join(money(value, currency) for value in corrected)} if corrected else {}),
         "Verified as": levels[-1],
         "Commission": f"{money(split['amount_minor'], currency)}: {money(split['payout_minor'], currency)} builder "
         f"payout and {money(split['fee_minor'], currency)} network fee",

@@ -125,7 +125,9 @@ class ConversionAdmin(ReadOnlyAdmin):
     @admin.display(description="status", ordering="status")
     def standing(self, conversion: Conversion) -> SafeString:
         """Where the sale stands, so that what is held stands out."""
-        return badge(conversion.status.replace("_", " "), _TONES.get(Status(conversion.status), "open"))
+        tone = "held" if conversion.is_held else _TONES.get(Status(conversion.status), "open")
+        held = ", held" if conversion.is_held and conversion.status != Status.DISPUTED else ""
+        return badge(conversion.status.replace("_", " ") + held, tone)
 
     @admin.display(description="from search to payout")
     def steps(self, conversion: Conversion) -> str:

@@ -11,6 +11,11 @@ from ledger.models import Conversion, Entry, Evidence
 from rako.core.admin_text import amount_text, change_url, money_text
 
 _MOST = 100
+_STAGES = {
+    Evidence.Source.PSP_EVENT: "Payment",
+    Evidence.Source.MERCHANT_REPORT: "Report",
+    Evidence.Source.DECISION: "Decision",
+}
 _Words = Callable[[dict[str, Any], Conversion], str]
 
 
@@ -57,7 +62,7 @@ def _payment(entry: Entry, facts: dict[str, Any], conversion: Conversion, proofs
     proof = proofs.get(str(facts.get("evidence", {}).get("sha256"))) if "evidence" in facts else None
     if proof is None:
         return []
-    stage = "Payment" if proof.source == Evidence.Source.PSP_EVENT else "Report"
+    stage = _STAGES[Evidence.Source(proof.source)]
     text = f"{money_text(proof.transaction_value_minor, proof.currency)}, {_plain(proof.level)}: {proof.reference}"
     return [Step(stage, text, proof.occurred_at, change_url(proof), stream_url(entry.stream_id))]
 

@@ -20,6 +20,8 @@ _SUBJECTS = {
     "conversion": ("conversion", "ledger_conversion"),
     "evidence": ("conversion", "ledger_conversion"),
     "milestone": ("conversion", "ledger_conversion"),
+    "dispute": ("dispute", "ledger_dispute"),
+    "hold": ("hold", "ledger_fraudhold"),
 }
 
 

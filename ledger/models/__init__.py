@@ -1,7 +1,9 @@
 """The authority: immutable entries with their log, and the conversions, evidence and events they tell of."""
 
 from ledger.models.conversion import Conversion, Event, Evidence, Milestone, Status
+from ledger.models.dispute import Dispute, DisputeStatement, Side
 from ledger.models.entry import Account, Balance, Entry, Opening, Posting
+from ledger.models.hold import FraudHold
 from ledger.models.log import Checkpoint, Cosignature, Head, Leaf, LogKey, Tile, Verification
 
 __all__ = [
@@ -10,15 +12,19 @@ __all__ = [
     "Checkpoint",
     "Conversion",
     "Cosignature",
+    "Dispute",
+    "DisputeStatement",
     "Entry",
     "Event",
     "Evidence",
+    "FraudHold",
     "Head",
     "Leaf",
     "LogKey",
     "Milestone",
     "Opening",
     "Posting",
+    "Side",
     "Status",
     "Tile",
     "Verification",

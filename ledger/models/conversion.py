@@ -2,6 +2,8 @@
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.lookups import IsNull
 from django.utils import timezone
 
 from merchants.models import Merchant, Offer
@@ -159,6 +161,7 @@ class Evidence(AppendOnlyModel):
     class Source(models.TextChoices):
         PSP_EVENT = "psp_event"
         MERCHANT_REPORT = "merchant_report"
+        DECISION = "decision"  # of a dispute about a missing sale
 
     id = UlidField(primary_key=True)
     conversion = models.ForeignKey(Conversion, models.PROTECT, related_name="evidence")
@@ -182,6 +185,13 @@ class Evidence(AppendOnlyModel):
         constraints = [
             # A payment or an order is attributed once by each path, however often and by whomever it is told.
             models.UniqueConstraint(fields=["merchant", "source", "path", "reference"], name="evidence_attributed_once")
+        ]
+        indexes = [  # check_fraud_signals asks which other sales a payment was named for
+            models.Index(
+                KeyTextTransform("payment_reference", "details"),
+                condition=Q(IsNull(KeyTextTransform("payment_reference", "details"), False)),
+                name="evidence_payment_reference",
+            )
         ]
 
     def __str__(self) -> str:

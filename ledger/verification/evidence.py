@@ -12,6 +12,9 @@ from ledger.models.conversion import Path
 from ledger.verification.told import Told
 from rako.core.wire import instant
 
+# Those whose details are what was hashed.
+_HASHED = (Evidence.Source.MERCHANT_REPORT, Evidence.Source.DECISION)
+
 
 def evidence_differences(conversion: Conversion, told: list[Told]) -> Iterator[tuple[str, str]]:
     """Where a conversion's evidence and the entries that tell of it are not the same."""
@@ -22,8 +25,8 @@ def evidence_differences(conversion: Conversion, told: list[Told]) -> Iterator[t
             yield "V13", f"no entry tells of its evidence {evidence.pk}"
         elif _as_stored(evidence) != _as_told(entry, evidence):
             yield "V13", f"evidence {evidence.pk} differs from its entry"
-        elif evidence.source == Evidence.Source.MERCHANT_REPORT and evidence.sha256 != _hash(evidence.details):
-            yield "V13", f"evidence {evidence.pk} is not what the merchant reported"
+        elif evidence.source in _HASHED and evidence.sha256 != _hash(evidence.details):
+            yield "V13", f"evidence {evidence.pk} is not what the merchant reported, or was decided"
     for source, path in entries:
         yield "V13", f"its evidence of source {source} by {path} is missing"
 

@@ -16,6 +16,9 @@ class Builder(models.Model):
     name = models.CharField(max_length=120, unique=True)
     email = models.EmailField(blank=True)
     is_active = models.BooleanField(default=True)
+    fraud_found_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When staff last confirmed that a sale of theirs was fraud."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

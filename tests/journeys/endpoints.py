@@ -1,5 +1,6 @@
 """Every endpoint of /v1 with what it takes, a small world to call it in, and what a refusal must look like."""
 
+import hashlib
 import json
 import re
 import tempfile
@@ -54,12 +55,14 @@ NOT_NUMBER = ("10", "", True, False, [], [10], {}, {"amount": 10})
 
 @dataclass(frozen=True)
 class Field:
-    """A field of a JSON body. `longest` is in characters; an `id` that is none of ours is unknown, not wrong."""
+    """A field of a JSON body. `longest` is in characters; an `id` that is none of ours is unknown, not wrong. What the
+    body says elsewhere may make it `needed`."""
 
     kind: str
     required: bool = False
     longest: int | None = None
     may_be_empty: bool = False
+    needed: bool = False
 
     def wrong_values(self) -> Iterator[Any]:
         """JSON values that this field refuses with 400."""
@@ -172,6 +175,40 @@ ENDPOINTS = (
     ),
     Endpoint("GET", "v1/conversions/<str:conversion_id>/evidence", "both"),
     Endpoint("GET", "v1/conversions/<str:conversion_id>/proof", "both"),
+    Endpoint(
+        "POST", "v1/conversions/<str:conversion_id>/disputes", "both",
+        {
+            "kind": Field("text", required=True),
+            "claimedValue": Field("number", needed=True),
+            "message": Field("text", longest=4000),
+        },
+    ),
+    Endpoint("GET", "v1/disputes", "both", query={"limit": "limit", "cursor": "cursor"}),
+    Endpoint(
+        "POST", "v1/disputes", "agent",
+        {
+            "sessionId": _ID,
+            "recommendationId": _ID,
+            "claimedValue": Field("number", required=True),
+            "occurredAt": Field("instant", required=True),
+            "orderReference": Field("text", longest=200),
+            "message": Field("text", longest=4000),
+        },
+    ),
+    Endpoint("GET", "v1/disputes/<str:dispute_id>", "both"),
+    Endpoint(
+        "POST", "v1/disputes/<str:dispute_id>/messages", "both", {"text": Field("text", required=True, longest=4000)}
+    ),
+    Endpoint(
+        "POST", "v1/disputes/<str:dispute_id>/evidence", "both",
+        {
+            "description": Field("text", required=True, longest=1000),
+            "sha256": Field("text", longest=64),
+            "text": Field("text", longest=16_000, needed=True),
+        },
+    ),
+    Endpoint("POST", "v1/disputes/<str:dispute_id>/withdraw", "both"),
+    Endpoint("POST", "v1/disputes/<str:dispute_id>/accept", "merchant"),  # of the agent's dispute here
     Endpoint("GET", "v1/ledger/checkpoint", "nobody", query={"size": "whole"}),
     Endpoint("GET", "v1/ledger/tile/<path:tile>", "nobody"),
     Endpoint("GET", "v1/ledger/consistency", "nobody", query={"from": "whole", "to": "whole"}, needs="from=1&to=1"),
@@ -232,6 +269,7 @@ class World:
         broadband = OfferFactory(merchant=self.offer.merchant, vertical="broadband")
         self.broadband_id = self._convert(broadband, "order-00")
         type(broadband).objects.filter(pk=broadband.pk).update(status="withdrawn")  # searches find the others
+        self.dispute_id = self._dispute()
         self.entry_id = Entry.objects.get(stream_id=self.conversion_id).entry_id
         with tempfile.TemporaryDirectory() as folder:  # of a signer that has not signed before
             publish_log(Path(folder))
@@ -247,6 +285,13 @@ class World:
         reply = call("POST", "/v1/conversions", json.dumps(sale), key=self.merchant.secret)
         return str(reply.json()["conversionId"])
 
+    def _dispute(self) -> str:
+        """A missing sale, claimed by the agent."""
+        asked = self.recommend(self.offer)
+        claim = {"sessionId": asked.session_id, "recommendationId": asked.pk, "claimedValue": 10}
+        claim["occurredAt"] = timezone.now().isoformat()
+        return str(call("POST", "/v1/disputes", json.dumps(claim), key=self.agent.secret).json()["disputeId"])
+
     def path(self, endpoint: Endpoint, odd: str | None = None) -> str:
         """An endpoint's address with our own ids in it, or with `odd` (percent-encoded) instead of each."""
         ids = {
@@ -255,6 +300,7 @@ class World:
             # A SIM has no milestones.
             "conversion_id": self.broadband_id if "milestones" in endpoint.route else self.conversion_id,
             "entry_id": self.entry_id,
+            "dispute_id": self.dispute_id,
             "tile": "0/000.p/1",
             "kind": "sandbox",
             "connection_id": self.connection.pk,
@@ -294,7 +340,14 @@ class World:
             "accountId": "acct_1",
             "webhookSecret": "whsec_0123456789abcdef",
             "dropOld": False,
+            "claimedValue": 12.5,
+            "message": "two, not one",
+            "text": "one booking, two seats",
+            "description": "the confirmation page",
+            "sha256": hashlib.sha256(b"one booking, two seats").hexdigest(),
         }
+        if "disputes" in endpoint.route:
+            values["kind"] = "wrong_amount"
         return {name: values[name] for name in endpoint.body if "." not in name}
 
     def call(self, endpoint: Endpoint, body: Any = None, *, query: str = "", **options: Any) -> Any:

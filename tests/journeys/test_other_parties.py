@@ -9,12 +9,16 @@ from tests.factories import MerchantFactory, OfferFactory, RecommendationFactory
 from tests.journeys.endpoints import ENDPOINTS, UNKNOWN_ID, World, call, faults, stored, with_value
 
 BY_NAME = {str(endpoint): endpoint for endpoint in ENDPOINTS}
-OWN_TO_AN_AGENT = ["POST /v1/recommend", "POST /v1/checkout", "POST /v1/purchase"]
-READ_BY_ID = [
+OWN_TO_AN_AGENT = ["POST /v1/recommend", "POST /v1/checkout", "POST /v1/purchase", "POST /v1/disputes"]
+SHARED_BY_ID = [
     "GET /v1/sessions/{session_id}",
     "GET /v1/conversions/{conversion_id}",
     "GET /v1/conversions/{conversion_id}/evidence",
     "GET /v1/conversions/{conversion_id}/proof",
+    "GET /v1/disputes/{dispute_id}",
+    "POST /v1/disputes/{dispute_id}/messages",
+    "POST /v1/disputes/{dispute_id}/evidence",
+    "POST /v1/conversions/{conversion_id}/disputes",
     "GET /v1/ledger/entries/{entry_id}",
     "GET /v1/ledger/entries/{entry_id}/proof",
 ]
@@ -26,7 +30,7 @@ def world(db):
     return World()
 
 
-@pytest.mark.parametrize("name", [*READ_BY_ID, *OWN_TO_AN_AGENT])
+@pytest.mark.parametrize("name", [*SHARED_BY_ID, *OWN_TO_AN_AGENT])
 def test_another_agents_rows_do_not_exist(world, name):
     before = stored()
 
@@ -39,7 +43,7 @@ def test_another_agents_rows_do_not_exist(world, name):
 @pytest.mark.parametrize(
     "name",
     [
-        *READ_BY_ID,
+        *SHARED_BY_ID,
         *("POST /v1/conversions", "POST /v1/codes/issue"),
         *("POST /v1/conversions/{conversion_id}/milestones", "POST /v1/conversions/{conversion_id}/cancel"),
     ],
@@ -53,7 +57,7 @@ def test_another_merchants_rows_do_not_exist(world, name):
     assert stored() == before
 
 
-@pytest.mark.parametrize("name", [*READ_BY_ID, *OWN_TO_AN_AGENT])
+@pytest.mark.parametrize("name", [*SHARED_BY_ID, *OWN_TO_AN_AGENT])
 def test_a_strangers_answer_does_not_tell_whether_a_row_exists(world, name):
     endpoint, key = BY_NAME[name], world.other_agent.secret
     body = world.body(endpoint)
@@ -64,6 +68,17 @@ def test_a_strangers_answer_does_not_tell_whether_a_row_exists(world, name):
 
     assert of_another.content == of_nobody.content
     assert of_another.status_code == of_nobody.status_code == 404
+
+
+@pytest.mark.parametrize("name", ["withdraw", "accept"])
+@pytest.mark.parametrize("key", ["other_agent", "other_merchant"])
+def test_nobody_else_ends_a_dispute(world, name, key):
+    before = stored()
+
+    reply = world.call(BY_NAME[f"POST /v1/disputes/{{dispute_id}}/{name}"], key=getattr(world, key).secret)
+
+    assert faults(reply, 404) == []
+    assert stored() == before
 
 
 @pytest.mark.parametrize("key", ["other_agent", "other_merchant"])
@@ -82,7 +97,7 @@ def test_another_partys_id_as_a_cursor_shows_nothing(world, key):
     assert reply.json() == {"conversions": [], "count": 0}
 
 
-@pytest.mark.parametrize("name", READ_BY_ID)
+@pytest.mark.parametrize("name", SHARED_BY_ID)
 @pytest.mark.parametrize("key", ["agent", "merchant"])
 def test_both_parties_of_a_sale_see_it(world, name, key):
     reply = world.call(BY_NAME[name], key=getattr(world, key).secret)

@@ -15,8 +15,12 @@ from django.utils import timezone
 from checkout.connectors.sandbox import disputes, refunds
 from checkout.connectors.sandbox.models import Payment
 from checkout.models import Authorization, Checkout, Finding
+from ledger.dispute_claims import about_conversion
+from ledger.disputes import open_dispute
+from ledger.fraud_rules import Signal
+from ledger.holds import place
 from ledger.lifecycle import Told, tell
-from ledger.models import Event, Verification
+from ledger.models import Event, Side, Verification
 from ledger.publishing import Publisher
 from ledger.sequencer import Sequencer
 from merchants import keyring
@@ -63,6 +67,8 @@ def sale(client: Client) -> None:
         merchant.pk,
         Told(Event.Kind.VALIDATED, conversion.order_reference, conversion.pk, conversion.validation_ends_at),
     )
+    place(conversion.pk, Signal("one_hour", 10, 9))
+    open_dispute(about_conversion(conversion, Side.MERCHANT, "merchant_dispute", None), "No such order of ours")
     Sequencer().tick()
     Publisher().publish()
     Verification.objects.create(mode="full", entries=1, size=1, is_sound=True, seconds=0.1)

@@ -1,0 +1,157 @@
+"""What may be disputed, and by whom (protocol, section 1): every refusal is raised here, before anything is stored."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from ledger.conversions import SessionConverted
+from ledger.decisions import OURS
+from ledger.models import Conversion, Dispute, Event, Side, Status
+from rako.core.aap_code import decode
+from rako.core.errors import BadRequest, Conflict, Forbidden
+from rako.core.money import from_wire
+from sessions_app.models import Agent, Recommendation
+from sessions_app.recommend import RecommendationNotFound, SessionExpired, SessionNotFound
+
+Kind = Dispute.Kind
+
+# How long a sale, or what reversed it, may be contested.
+OPEN_FOR = timedelta(days=120)
+CLOCK_SKEW = timedelta(minutes=5)
+
+# Who opens which kind about a sale that is recorded.
+OPENED_BY: dict[Kind, tuple[Side, ...]] = {
+    Kind.WRONG_AMOUNT: (Side.MERCHANT, Side.BUILDER),
+    Kind.REFUSED_CONVERSION: (Side.BUILDER,),
+    Kind.CLAWBACK: (Side.BUILDER,),
+    Kind.MERCHANT_DISPUTE: (Side.MERCHANT,),
+}
+_REVERSED = (Status.REJECTED, Status.CLAWED_BACK)
+_REVERSING = (Event.Kind.REFUNDED, Event.Kind.CANCELLED, Event.Kind.DISPUTE_LOST, Event.Kind.FRAUD_FOUND)
+
+
+class CannotDispute(Conflict):
+    code, message = "cannot_dispute", "That cannot be disputed"
+
+
+@dataclass(frozen=True, slots=True)
+class MissingSale:
+    """A sale that an agent says was never recorded. `value` is a JSON number in major units of the code's currency."""
+
+    session_id: str
+    recommendation_id: str
+    value: int | float
+    sold_at: datetime
+    order_reference: str = ""
+
+
+def about_conversion(conversion: Conversion, side: Side, kind: str, value: int | float | None) -> Dispute:
+    """The dispute, not stored yet. Raises BadRequest, Forbidden for the other side's kind, or CannotDispute."""
+    if kind not in OPENED_BY:
+        raise BadRequest(f"kind must be one of {', '.join(OPENED_BY)}", code="invalid_field")
+    if side not in OPENED_BY[Kind(kind)]:
+        raise Forbidden(f"A {kind} is opened by the {OPENED_BY[Kind(kind)][0]}")
+    claimed = _claimed_value(conversion, Kind(kind), value)
+    _check_standing(conversion, Kind(kind))
+    return Dispute(
+        kind=kind,
+        opened_by=side,
+        merchant_id=conversion.merchant_id,
+        agent_id=conversion.agent_id,
+        recommendation_id=conversion.recommendation_id,
+        conversion=conversion,
+        currency=conversion.currency,
+        claimed_value_minor=claimed,
+    )
+
+
+def about_missing_sale(agent: Agent, claim: MissingSale) -> Dispute:
+    """The dispute, not stored yet. Raises SessionNotFound, RecommendationNotFound, BadRequest, SessionExpired for a
+    sale outside the session's window, SessionConverted or CannotDispute."""
+    recommendation = _recommendation(agent, claim)
+    currency = str(decode(recommendation.aap_code).payload["cur"])
+    claimed = _minor(claim.value, currency)
+    if claim.order_reference.startswith(OURS):
+        raise BadRequest(f"orderReference must not start with {OURS}", code="invalid_field")
+    _check_window(recommendation, claim.sold_at)
+    if Conversion.objects.filter(session=recommendation.session_id, is_superseded=False).exists():
+        raise SessionConverted()
+    return Dispute(
+        kind=Kind.MISSING_SALE,
+        opened_by=Side.BUILDER,
+        merchant_id=recommendation.offer.merchant_id,
+        agent=agent,
+        recommendation=recommendation,
+        currency=currency,
+        claimed_value_minor=claimed,
+        order_reference=claim.order_reference,
+        sold_at=claim.sold_at,
+    )
+
+
+def value_of(conversion: Conversion) -> int:
+    """What the sale is worth by now: as recorded, or as last corrected."""
+    corrections = conversion.events.filter(kind=Event.Kind.CORRECTED).order_by("-occurred_at")
+    corrected = corrections.values_list("amount_minor", flat=True).first()
+    return conversion.transaction_value_minor if corrected is None else corrected
+
+
+def _check_standing(conversion: Conversion, kind: Kind) -> None:
+    if conversion.is_superseded:
+        raise CannotDispute("Another recommendation has this order")
+    events = conversion.events.filter(kind__in=_REVERSING).order_by("-received_at")
+    newest = events.values_list("received_at", flat=True).first() or conversion.recorded_at
+    if timezone.now() > newest + OPEN_FOR:
+        raise CannotDispute(f"A sale may be disputed for {OPEN_FOR.days} days")
+    if kind == Kind.REFUSED_CONVERSION:
+        fits = conversion.status == Status.REJECTED
+    elif kind == Kind.CLAWBACK:
+        refunded = events.filter(kind=Event.Kind.REFUNDED)
+        fits = conversion.status == Status.CLAWED_BACK or (conversion.status != Status.REJECTED and refunded.exists())
+    else:
+        fits = conversion.status not in _REVERSED
+    if not fits:
+        raise CannotDispute(f"A {conversion.status} conversion cannot be in a {kind}")
+
+
+def _claimed_value(conversion: Conversion, kind: Kind, value: int | float | None) -> int | None:
+    if kind != Kind.WRONG_AMOUNT:
+        return None
+    if value is None:
+        raise BadRequest("claimedValue is required", code="missing_fields")
+    minor = _minor(value, conversion.currency)
+    if minor == 0:
+        raise BadRequest("claimedValue must be more than zero", code="invalid_field")
+    if minor == value_of(conversion):
+        raise CannotDispute("claimedValue is the recorded one")
+    return minor
+
+
+def _recommendation(agent: Agent, claim: MissingSale) -> Recommendation:
+    rows = Recommendation.objects.filter(session=claim.session_id, session__agent=agent)
+    if not rows.exists():
+        raise SessionNotFound()
+    found = rows.select_related("session", "offer").filter(pk=claim.recommendation_id).first()
+    if found is None:
+        raise RecommendationNotFound()
+    return found
+
+
+def _check_window(recommendation: Recommendation, sold_at: datetime) -> None:
+    now = timezone.now()
+    if sold_at > now + CLOCK_SKEW:
+        raise BadRequest("occurredAt lies in the future", code="invalid_field")
+    if sold_at < recommendation.created_at - CLOCK_SKEW:
+        raise BadRequest("occurredAt lies before the recommendation", code="invalid_field")
+    if sold_at >= recommendation.session.expires_at:
+        raise SessionExpired()
+    if now > sold_at + OPEN_FOR:
+        raise CannotDispute(f"A sale may be disputed for {OPEN_FOR.days} days")
+
+
+def _minor(value: int | float, currency: str) -> int:
+    try:
+        return from_wire(value, currency)
+    except ValueError as error:
+        raise BadRequest(f"claimedValue {error}", code="invalid_field") from None
