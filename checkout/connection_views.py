@@ -1,6 +1,6 @@
 """A merchant's own connections, and the platform's webhook (protocol, section 1)."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -12,18 +12,12 @@ from checkout.connections.errors import ConnectionNotFound
 from checkout.platform_webhook import receive_for_platform
 from checkout.views import webhook_reply
 from merchants.models import Connection
-from rako.core.api_views import AnyKeyView, KeyedRequest, PublicView
+from rako.core.api_views import KeyedRequest, MerchantView, PublicView
 from rako.core.errors import BadRequest
 from rako.core.ids import is_id
 
 _PAGE = 50
 _MOST = 100
-
-
-class MerchantView(AnyKeyView):
-    """An endpoint for merchants: `request.user` is the MerchantKey."""
-
-    key_kinds: ClassVar[tuple[str, ...]] = ("merchant",)
 
 
 class ConnectionsView(MerchantView):

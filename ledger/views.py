@@ -1,24 +1,20 @@
 """Conversions, their evidence, and sessions with what came of them (protocol, section 1)."""
 
-from typing import Any
-
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.response import Response
 
 from ledger import wire
 from ledger.models import Conversion
 from ledger.reports import Report, report_conversion
 from rako.core.api_views import AnyKeyView, KeyedRequest
-from rako.core.errors import BadRequest, Forbidden, NotFound
+from rako.core.errors import Forbidden, NotFound
 from rako.core.ids import is_id
+from rako.core.paging import PAGE_PARAMETERS, paged
 from rako.core.receipts import receipt_for
 from sessions_app.models import Recommendation, Session
 from sessions_app.recommend import SessionNotFound
 from sessions_app.wire import recommendation_wire, session_wire
-
-_PAGE = 50
-_LARGEST_PAGE = 100
 
 
 class ConversionNotFound(NotFound):
@@ -38,19 +34,11 @@ class ConversionsView(AnyKeyView):
     @extend_schema(
         operation_id="listConversions",
         summary="Your conversions, newest first",
-        parameters=[
-            OpenApiParameter("limit", int, description="50 unless told, at most 100."),
-            OpenApiParameter("cursor", str, description="`nextCursor` of the reply before."),
-        ],
+        parameters=PAGE_PARAMETERS,
         responses=wire.ConversionsReply,
     )
     def get(self, request: KeyedRequest) -> Response:
-        limit, cursor = _page(request)
-        rows = own_conversions(request).order_by("-id")
-        page = list((rows.filter(pk__lt=cursor) if cursor else rows)[: limit + 1])
-        more, page = len(page) > limit, page[:limit]
-        reply: dict[str, Any] = {"conversions": [wire.conversion_wire(row) for row in page], "count": len(page)}
-        return Response(reply | {"nextCursor": page[-1].pk} if more else reply)
+        return Response(paged(request, own_conversions(request), "conversions", wire.conversion_wire))
 
     @extend_schema(
         operation_id="reportConversion",
@@ -116,12 +104,3 @@ def _find(request: KeyedRequest, conversion_id: str) -> Conversion:
     if found is None:
         raise ConversionNotFound()
     return found
-
-
-def _page(request: KeyedRequest) -> tuple[int, str]:
-    text, cursor = request.query_params.get("limit") or str(_PAGE), request.query_params.get("cursor", "")
-    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= _LARGEST_PAGE):
-        raise BadRequest(f"limit must be a whole number from 1 to {_LARGEST_PAGE}", code="invalid_field")
-    if cursor and not is_id(cursor):
-        raise BadRequest("cursor is not one of ours", code="invalid_field")
-    return int(text), cursor

@@ -67,6 +67,12 @@ class AgentView(_KeyedView):
     key_kinds: ClassVar[tuple[str, ...]] = ("agent",)
 
 
+class MerchantView(_KeyedView):
+    """An endpoint for merchants: `request.user` is the MerchantKey."""
+
+    key_kinds: ClassVar[tuple[str, ...]] = ("merchant",)
+
+
 class AnyKeyView(_KeyedView):
     """An endpoint for agents and merchants; `request.auth` says which kind of key came."""
 
