@@ -21,7 +21,8 @@ def json_export(batch: Batch, reader: Reader) -> Iterator[bytes]:
         "documentSha256": batch.document_sha256,
         "closedAt": instant(batch.closed_at),
     }
-    separator = orjson.dumps(head)[:-1] + b',"lines":[\n'
+    yield orjson.dumps(head)[:-1] + b',"lines":['
+    separator = b"\n"
     for page in exported_lines(batch.pk, reader):
         yield separator + b",\n".join(orjson.dumps(line_wire(line, reader)) for line in page)
         separator = b",\n"
