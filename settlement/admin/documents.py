@@ -45,7 +45,8 @@ class _PaperAdmin(ReadOnlyAdmin):
     has_stream = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).select_related("batch").defer("batch__document", "batch__inputs")
+        rows = super().get_queryset(request).select_related(*self.list_select_related)
+        return rows.defer("batch__document", "batch__inputs")
 
     def get_urls(self) -> list[Any]:
         page = self.admin_site.admin_view(self.paper_page)

@@ -17,7 +17,9 @@ READ_BY_ID = [
     "GET /v1/conversions/{conversion_id}/proof",
     "GET /v1/ledger/entries/{entry_id}",
     "GET /v1/ledger/entries/{entry_id}/proof",
+    "GET /v1/settlements/{batch_id}/export",
 ]
+OF_A_MERCHANT, OF_A_BUILDER = "GET /v1/invoices/{invoice_id}", "GET /v1/statements/{statement_id}"
 BUYING = ["POST /v1/checkout", "POST /v1/purchase"]
 
 
@@ -26,7 +28,7 @@ def world(db):
     return World()
 
 
-@pytest.mark.parametrize("name", [*READ_BY_ID, *OWN_TO_AN_AGENT])
+@pytest.mark.parametrize("name", [*READ_BY_ID, OF_A_BUILDER, *OWN_TO_AN_AGENT])
 def test_another_agents_rows_do_not_exist(world, name):
     before = stored()
 
@@ -36,7 +38,7 @@ def test_another_agents_rows_do_not_exist(world, name):
     assert stored() == before
 
 
-@pytest.mark.parametrize("name", [*READ_BY_ID, "POST /v1/conversions", "POST /v1/codes/issue"])
+@pytest.mark.parametrize("name", [*READ_BY_ID, OF_A_MERCHANT, "POST /v1/conversions", "POST /v1/codes/issue"])
 def test_another_merchants_rows_do_not_exist(world, name):
     before = stored()
 
@@ -46,7 +48,7 @@ def test_another_merchants_rows_do_not_exist(world, name):
     assert stored() == before
 
 
-@pytest.mark.parametrize("name", [*READ_BY_ID, *OWN_TO_AN_AGENT])
+@pytest.mark.parametrize("name", [*READ_BY_ID, OF_A_BUILDER, *OWN_TO_AN_AGENT])
 def test_a_strangers_answer_does_not_tell_whether_a_row_exists(world, name):
     endpoint, key = BY_NAME[name], world.other_agent.secret
     body = world.body(endpoint)

@@ -24,6 +24,7 @@ from merchants.models import Connection, Merchant
 from tests import staff
 from tests.checkout import psp
 from tests.factories import AgentKeyFactory, MerchantKeyFactory, RecommendationFactory, SessionFactory
+from tests.settlement.by_hand import documents
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 ADDED_BY_HAND = {
@@ -63,6 +64,7 @@ def sale(client: Client) -> None:
         merchant.pk,
         Told(Event.Kind.VALIDATED, conversion.order_reference, conversion.pk, conversion.validation_ends_at),
     )
+    documents(conversion)
     Sequencer().tick()
     Publisher().publish()
     Verification.objects.create(mode="full", entries=1, size=1, is_sound=True, seconds=0.1)
