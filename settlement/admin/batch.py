@@ -26,14 +26,14 @@ class BatchAdmin(ReadOnlyAdmin):
     """Closed months."""
 
     has_stream = True
-    list_display = ("period", "lines_text", "documents", "closed")
+    list_display = ("period", "lines_text", "invoices", "statements", "closed")
     ordering = ("-period",)
     search_fields = ("period__exact", "document_sha256__exact")
     search_help_text = "A month (YYYY-MM), an id, or the SHA-256 that a document has at its foot."
     fieldsets = (
         (None, {"fields": ("period", "id", "closed", "lines_text", "waits", "rule_version", "looked_at")}),
         ("Sums", {"fields": ("sums",), "classes": ("rako-bare",)}),
-        ("To check", {"fields": ("document_sha256", "lines_sha256", "how")}),
+        ("To check", {"fields": ("document_hash", "lines_hash", "how")}),
     )
     closed = time_column("closed_at", "closed at")
 
@@ -64,13 +64,15 @@ class BatchAdmin(ReadOnlyAdmin):
         """How many commissions it settled."""
         return number_text(batch.line_count)
 
-    @admin.display(description="documents")
-    def documents(self, batch: Any) -> str:
+    @admin.display(description="invoices and credit notes")
+    def invoices(self, batch: Any) -> str:
         """How many it has issued."""
-        return (
-            f"{number_text(batch.invoice_count or 0)} invoices and credit notes, "
-            f"{number_text(batch.statement_count or 0)} statements"
-        )
+        return number_text(batch.invoice_count or 0)
+
+    @admin.display(description="statements")
+    def statements(self, batch: Any) -> str:
+        """How many it has issued."""
+        return number_text(batch.statement_count or 0)
 
     @admin.display(description="waits for the next")
     def waits(self, batch: Batch) -> str:
@@ -92,6 +94,16 @@ class BatchAdmin(ReadOnlyAdmin):
             "stated": _sums(Statement.objects.filter(batch=batch.pk), ("currency",), _STATED),
         }
         return render_to_string("admin/settlement/sums.html", context)
+
+    @admin.display(description="SHA-256 of the document")
+    def document_hash(self, batch: Batch) -> str:
+        """As the ledger's entry and all its papers have it."""
+        return batch.document_sha256
+
+    @admin.display(description="SHA-256 of the lines")
+    def lines_hash(self, batch: Batch) -> str:
+        """Of all of them, spelled as CSV."""
+        return batch.lines_sha256
 
     @admin.display(description="how")
     def how(self, batch: Batch) -> str:

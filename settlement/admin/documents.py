@@ -81,7 +81,7 @@ class _PaperAdmin(ReadOnlyAdmin):
 class InvoiceAdmin(_PaperAdmin):
     """Invoices and credit notes to merchants."""
 
-    list_display = ("number", "kind", "merchant", "month", "net", "vat", "total", "state", "issued_on", "due_on")
+    list_display = ("number", "merchant", "month", "net", "total", "state", "due_on")
     list_filter = (StandingFilter, "kind", "currency", "issued_on")
     list_select_related: ClassVar[tuple[str, ...]] = ("merchant", "batch")
     search_fields = ("number__iexact", "merchant__name")

@@ -1,5 +1,6 @@
 """Finance finds settled months and their documents in the admin, reads them there, and changes nothing."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -45,7 +46,7 @@ def test_a_month_shows_its_sums_and_leads_to_its_entry_and_documents(boss, month
 def test_months_are_listed_with_what_they_made(boss, months):
     page = boss.get(staff.page(Batch, "changelist")).content.decode()
 
-    assert "2 invoices and credit notes, 2 statements" in page
+    assert re.findall(r'class="field-(?:invoices|statements)">(\d+)<', page) == ["3", "2", "2", "2"]
 
 
 @pytest.mark.parametrize("form", FORMATS)
