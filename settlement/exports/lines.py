@@ -22,7 +22,7 @@ FROM (
 JOIN ledger_conversion conversion ON conversion.id = line.conversion_id
 LEFT JOIN settlement_invoice invoice ON invoice.batch_id = line.batch_id AND invoice.merchant_id = line.merchant_id
     AND invoice.currency = line.currency
-    AND invoice.kind = CASE WHEN line.commission_minor < 0 THEN 'credit_note' ELSE 'invoice' END
+    AND invoice.kind = CASE sign(line.commission_minor) WHEN 1 THEN 'invoice' WHEN -1 THEN 'credit_note' END
 LEFT JOIN settlement_statement statement ON statement.batch_id = line.batch_id
     AND statement.builder_id = line.builder_id AND statement.currency = line.currency
 ORDER BY {order_of_line}
