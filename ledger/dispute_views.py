@@ -1,9 +1,7 @@
 """Disputes over the API: each side opens its own kinds, and reads and answers those it is a side of."""
 
-from typing import Any
-
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.response import Response
 
 from ledger import dispute_wire as wire
@@ -11,10 +9,11 @@ from ledger.dispute_claims import MissingSale, about_conversion, about_missing_s
 from ledger.dispute_decisions import accept
 from ledger.disputes import open_dispute, say, withdraw
 from ledger.models import Dispute, DisputeStatement, Side
-from ledger.views import find_conversion, read_page
+from ledger.views import find_conversion
 from rako.core.api_views import AnyKeyView, KeyedRequest
 from rako.core.errors import Forbidden, NotFound
 from rako.core.ids import is_id
+from rako.core.paging import PAGE_PARAMETERS, paged
 
 
 class DisputeNotFound(NotFound):
@@ -43,19 +42,11 @@ class DisputesView(AnyKeyView):
     @extend_schema(
         operation_id="listDisputes",
         summary="Your disputes, newest first",
-        parameters=[
-            OpenApiParameter("limit", int, description="50 unless told, at most 100."),
-            OpenApiParameter("cursor", str, description="`nextCursor` of the reply before."),
-        ],
+        parameters=PAGE_PARAMETERS,
         responses=wire.DisputesReply,
     )
     def get(self, request: KeyedRequest) -> Response:
-        limit, cursor = read_page(request)
-        rows = _own(request).order_by("-id")
-        page = list((rows.filter(pk__lt=cursor) if cursor else rows)[: limit + 1])
-        more, page = len(page) > limit, page[:limit]
-        reply: dict[str, Any] = {"disputes": [wire.dispute_wire(row) for row in page], "count": len(page)}
-        return Response(reply | {"nextCursor": page[-1].pk} if more else reply)
+        return Response(paged(request, _own(request), "disputes", wire.dispute_wire))
 
     @extend_schema(
         operation_id="claimMissingSale",

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from django.core.validators import RegexValidator
 from rest_framework import serializers
 
 from ledger.models import Dispute, DisputeStatement
@@ -44,13 +45,8 @@ class DisputeEvidenceBody(WireSerializer):
 
     required_together = ("description",)
     description = TextField(max_length=1000)
-    sha256 = serializers.RegexField(_SHA256, required=False, error_messages={"invalid": "must be 64 hex digits"})
+    sha256 = TextField(required=False, validators=[RegexValidator(_SHA256, "must be 64 hex digits")])
     text = TextField(max_length=16_000, required=False)
-
-    def validate_sha256(self, value: str) -> str:
-        if value != self.initial_data.get("sha256"):  # such a field takes numbers, too
-            raise serializers.ValidationError("must be 64 hex digits")
-        return value
 
 
 class StatementReply(WireSerializer):

@@ -8,16 +8,10 @@ from ledger.cancellations import cancel_conversion
 from ledger.milestones import report_milestone
 from ledger.models import Conversion
 from ledger.views import find_conversion
-from rako.core.api_views import AnyKeyView, KeyedRequest
+from rako.core.api_views import KeyedRequest, MerchantView
 
 
-class _MerchantView(AnyKeyView):
-    """For merchants alone; an agent's key is of the wrong kind."""
-
-    key_kinds = ("merchant",)
-
-
-class MilestonesView(_MerchantView):
+class MilestonesView(MerchantView):
     """POST /v1/conversions/{id}/milestones"""
 
     @extend_schema(
@@ -32,7 +26,7 @@ class MilestonesView(_MerchantView):
         return Response(outcome_wire.reached_wire(report_milestone(_own(request, conversion_id), name=name, **asked)))
 
 
-class CancelView(_MerchantView):
+class CancelView(MerchantView):
     """POST /v1/conversions/{id}/cancel"""
 
     @extend_schema(

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer, extend_schema
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework.response import Response
 
 from ledger import wire
@@ -13,15 +13,13 @@ from ledger.models import Conversion
 from ledger.outcome_wire import ConversionWithMilestonesReply, milestone_wire
 from ledger.reports import report_conversion
 from rako.core.api_views import AnyKeyView, KeyedRequest
-from rako.core.errors import BadRequest, Forbidden, NotFound
+from rako.core.errors import Forbidden, NotFound
 from rako.core.ids import is_id
+from rako.core.paging import PAGE_PARAMETERS, paged
 from rako.core.receipts import receipt_for
 from sessions_app.models import Recommendation, Session
 from sessions_app.recommend import SessionNotFound
 from sessions_app.wire import recommendation_wire, session_wire
-
-_PAGE = 50
-_LARGEST_PAGE = 100
 
 
 class ConversionNotFound(NotFound):
@@ -41,22 +39,13 @@ class ConversionsView(AnyKeyView):
     @extend_schema(
         operation_id="listConversions",
         summary="Your conversions, newest first",
-        parameters=[
-            OpenApiParameter("limit", int, description="50 unless told, at most 100."),
-            OpenApiParameter("cursor", str, description="`nextCursor` of the reply before."),
-            *FILTERS,
-        ],
+        parameters=[*PAGE_PARAMETERS, *FILTERS],
         responses=wire.ConversionsReply,
     )
     def get(self, request: KeyedRequest) -> Response:
-        limit, cursor = read_page(request)
-        is_merchant = request.auth == "merchant"
         rows = own_conversions(request).prefetch_related("fraud_holds")
-        rows = narrowed(rows, request.query_params, is_merchant=is_merchant).order_by("-id")
-        page = list((rows.filter(pk__lt=cursor) if cursor else rows)[: limit + 1])
-        more, page = len(page) > limit, page[:limit]
-        reply: dict[str, Any] = {"conversions": [wire.conversion_wire(row) for row in page], "count": len(page)}
-        return Response(reply | {"nextCursor": page[-1].pk} if more else reply)
+        rows = narrowed(rows, request.query_params, is_merchant=request.auth == "merchant")
+        return Response(paged(request, rows, "conversions", wire.conversion_wire))
 
     @extend_schema(
         operation_id="reportConversion",
@@ -128,13 +117,3 @@ def find_conversion(request: KeyedRequest, conversion_id: str, *related: str) ->
     if found is None:
         raise ConversionNotFound()
     return found
-
-
-def read_page(request: KeyedRequest) -> tuple[int, str]:
-    """Limit and cursor of a list. Raises BadRequest."""
-    text, cursor = request.query_params.get("limit") or str(_PAGE), request.query_params.get("cursor", "")
-    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= _LARGEST_PAGE):
-        raise BadRequest(f"limit must be a whole number from 1 to {_LARGEST_PAGE}", code="invalid_field")
-    if cursor and not is_id(cursor):
-        raise BadRequest("cursor is not one of ours", code="invalid_field")
-    return int(text), cursor

@@ -40,6 +40,13 @@ from rako.core.errors import only
 from rako.health import HealthView, ReadyView
 from rako.home import home
 from sessions_app.views import OffersView, RecommendView, RequirementsView, follow_link
+from settlement.document_views import (
+    InvoicesView,
+    InvoiceView,
+    SettlementExportView,
+    SettlementsView,
+    StatementView,
+)
 
 safe = only("GET", "HEAD")
 urlpatterns = [
@@ -65,6 +72,11 @@ urlpatterns = [
     path("v1/disputes/<str:dispute_id>/evidence", DisputeEvidenceView.as_view()),
     path("v1/disputes/<str:dispute_id>/withdraw", WithdrawView.as_view()),
     path("v1/disputes/<str:dispute_id>/accept", AcceptView.as_view()),
+    path("v1/invoices", InvoicesView.as_view()),
+    path("v1/invoices/<str:invoice_id>", InvoiceView.as_view()),
+    path("v1/statements/<str:statement_id>", StatementView.as_view()),
+    path("v1/settlements", SettlementsView.as_view()),
+    path("v1/settlements/<str:batch_id>/export", SettlementExportView.as_view()),
     path("v1/ledger/checkpoint", CheckpointView.as_view()),
     path("v1/ledger/tile/<path:tile>", TileView.as_view()),
     path("v1/ledger/consistency", ConsistencyView.as_view()),

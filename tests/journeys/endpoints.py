@@ -16,7 +16,7 @@ from django.test import Client
 from django.urls import get_resolver
 from django.utils import timezone
 
-from ledger.models import Entry
+from ledger.models import Conversion, Entry
 from rako.core.ids import is_id
 from sessions_app.recommend import record_recommendation
 from tests.factories import (
@@ -27,6 +27,7 @@ from tests.factories import (
     SessionFactory,
 )
 from tests.ledger.log import publish_log
+from tests.settlement.by_hand import documents
 
 # One for all calls: making one sets up the whole stack of middleware.
 CLIENT = Client(raise_request_exception=False, enforce_csrf_checks=True)
@@ -209,6 +210,11 @@ ENDPOINTS = (
     ),
     Endpoint("POST", "v1/disputes/<str:dispute_id>/withdraw", "both"),
     Endpoint("POST", "v1/disputes/<str:dispute_id>/accept", "merchant"),  # of the agent's dispute here
+    Endpoint("GET", "v1/invoices", "merchant", query={"limit": "limit", "cursor": "cursor"}),
+    Endpoint("GET", "v1/invoices/<str:invoice_id>", "merchant", query={"format": "word"}),
+    Endpoint("GET", "v1/statements/<str:statement_id>", "agent", query={"format": "word"}),
+    Endpoint("GET", "v1/settlements", "both", query={"limit": "limit", "cursor": "cursor"}),
+    Endpoint("GET", "v1/settlements/<str:batch_id>/export", "both", query={"format": "word"}),
     Endpoint("GET", "v1/ledger/checkpoint", "nobody", query={"size": "whole"}),
     Endpoint("GET", "v1/ledger/tile/<path:tile>", "nobody"),
     Endpoint("GET", "v1/ledger/consistency", "nobody", query={"from": "whole", "to": "whole"}, needs="from=1&to=1"),
@@ -253,8 +259,8 @@ def routes_served() -> set[str]:
 
 
 class World:
-    """An agent and a merchant with an open session, a recommendation and a conversion, which is in the published log;
-    and strangers of both kinds."""
+    """An agent and a merchant with an open session, a recommendation and a conversion, which is settled and in the
+    published log; and strangers of both kinds."""
 
     def __init__(self) -> None:
         self.agent, self.other_agent = AgentKeyFactory(), AgentKeyFactory()
@@ -271,6 +277,7 @@ class World:
         type(broadband).objects.filter(pk=broadband.pk).update(status="withdrawn")  # searches find the others
         self.dispute_id = self._dispute()
         self.entry_id = Entry.objects.get(stream_id=self.conversion_id).entry_id
+        self.batch = documents(Conversion.objects.get(pk=self.conversion_id))
         with tempfile.TemporaryDirectory() as folder:  # of a signer that has not signed before
             publish_log(Path(folder))
 
@@ -301,6 +308,9 @@ class World:
             "conversion_id": self.broadband_id if "milestones" in endpoint.route else self.conversion_id,
             "entry_id": self.entry_id,
             "dispute_id": self.dispute_id,
+            "batch_id": self.batch.pk,
+            "invoice_id": self.batch.invoices.get().pk,
+            "statement_id": self.batch.statements.get().pk,
             "tile": "0/000.p/1",
             "kind": "sandbox",
             "connection_id": self.connection.pk,
@@ -400,7 +410,7 @@ def _is_error_body(content: bytes) -> bool:
 
 def stored() -> dict[str, str]:
     """A fingerprint of the rows of each of our tables, and of the jobs that wait: any write changes it."""
-    ours = ("rako", "merchants", "sessions_app", "ledger", "checkout", "sandbox")
+    ours = ("rako", "merchants", "sessions_app", "ledger", "settlement", "checkout", "sandbox")
     tables = [model._meta.db_table for label in ours for model in apps.get_app_config(label).get_models()]
     parts = [
         f"SELECT '{table}', md5(coalesce(string_agg(row::text, '|' ORDER BY row::text), '')) FROM {table} row"

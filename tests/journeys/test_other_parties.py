@@ -21,7 +21,9 @@ SHARED_BY_ID = [
     "POST /v1/conversions/{conversion_id}/disputes",
     "GET /v1/ledger/entries/{entry_id}",
     "GET /v1/ledger/entries/{entry_id}/proof",
+    "GET /v1/settlements/{batch_id}/export",
 ]
+OF_A_MERCHANT, OF_A_BUILDER = "GET /v1/invoices/{invoice_id}", "GET /v1/statements/{statement_id}"
 BUYING = ["POST /v1/checkout", "POST /v1/purchase"]
 
 
@@ -30,7 +32,7 @@ def world(db):
     return World()
 
 
-@pytest.mark.parametrize("name", [*SHARED_BY_ID, *OWN_TO_AN_AGENT])
+@pytest.mark.parametrize("name", [*SHARED_BY_ID, OF_A_BUILDER, *OWN_TO_AN_AGENT])
 def test_another_agents_rows_do_not_exist(world, name):
     before = stored()
 
@@ -44,6 +46,7 @@ def test_another_agents_rows_do_not_exist(world, name):
     "name",
     [
         *SHARED_BY_ID,
+        OF_A_MERCHANT,
         *("POST /v1/conversions", "POST /v1/codes/issue"),
         *("POST /v1/conversions/{conversion_id}/milestones", "POST /v1/conversions/{conversion_id}/cancel"),
     ],
@@ -57,7 +60,7 @@ def test_another_merchants_rows_do_not_exist(world, name):
     assert stored() == before
 
 
-@pytest.mark.parametrize("name", [*SHARED_BY_ID, *OWN_TO_AN_AGENT])
+@pytest.mark.parametrize("name", [*SHARED_BY_ID, OF_A_BUILDER, *OWN_TO_AN_AGENT])
 def test_a_strangers_answer_does_not_tell_whether_a_row_exists(world, name):
     endpoint, key = BY_NAME[name], world.other_agent.secret
     body = world.body(endpoint)

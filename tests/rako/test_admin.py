@@ -28,6 +28,7 @@ from merchants.models import Connection, Merchant
 from tests import staff
 from tests.checkout import psp
 from tests.factories import AgentKeyFactory, MerchantKeyFactory, RecommendationFactory, SessionFactory
+from tests.settlement.by_hand import documents
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 ADDED_BY_HAND = {
@@ -69,6 +70,7 @@ def sale(client: Client) -> None:
     )
     place(conversion.pk, Signal("one_hour", 10, 9))
     open_dispute(about_conversion(conversion, Side.MERCHANT, "merchant_dispute", None), "No such order of ours")
+    documents(conversion)
     Sequencer().tick()
     Publisher().publish()
     Verification.objects.create(mode="full", entries=1, size=1, is_sound=True, seconds=0.1)
