@@ -7,8 +7,9 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.response import Response
 
 from ledger import wire
-from ledger.models import Conversion
+from ledger.models import Conversion, Status
 from ledger.reports import Report, report_conversion
+from ledger.settled import standing, with_settlement
 from rako.core.api_views import AnyKeyView, KeyedRequest
 from rako.core.errors import BadRequest, Forbidden, NotFound
 from rako.core.ids import is_id
@@ -32,6 +33,16 @@ def own_conversions(request: KeyedRequest) -> QuerySet[Conversion]:
     return Conversion.objects.filter(agent=request.user.agent_id)
 
 
+def shown_conversions(request: KeyedRequest) -> QuerySet[Conversion]:
+    """The same, with what settlements say of them."""
+    merchant_id = request.user.merchant_id if request.auth == "merchant" else None
+    return with_settlement(own_conversions(request), merchant_id=merchant_id)
+
+
+def _shown(request: KeyedRequest, conversion: Conversion) -> dict[str, Any]:
+    return wire.conversion_wire(conversion, is_merchant=request.auth == "merchant")
+
+
 class ConversionsView(AnyKeyView):
     """GET and POST /v1/conversions"""
 
@@ -46,10 +57,10 @@ class ConversionsView(AnyKeyView):
     )
     def get(self, request: KeyedRequest) -> Response:
         limit, cursor = _page(request)
-        rows = own_conversions(request).order_by("-id")
+        rows = shown_conversions(request).order_by("-id")
         page = list((rows.filter(pk__lt=cursor) if cursor else rows)[: limit + 1])
         more, page = len(page) > limit, page[:limit]
-        reply: dict[str, Any] = {"conversions": [wire.conversion_wire(row) for row in page], "count": len(page)}
+        reply: dict[str, Any] = {"conversions": [_shown(request, row) for row in page], "count": len(page)}
         return Response(reply | {"nextCursor": page[-1].pk} if more else reply)
 
     @extend_schema(
@@ -73,7 +84,7 @@ class ConversionView(AnyKeyView):
 
     @extend_schema(operation_id="getConversion", summary="One conversion", responses=wire.ConversionReply)
     def get(self, request: KeyedRequest, conversion_id: str) -> Response:
-        return Response(wire.conversion_wire(_find(request, conversion_id)))
+        return Response(_shown(request, _find(request, conversion_id)))
 
 
 class EvidenceView(AnyKeyView):
@@ -101,18 +112,19 @@ class SessionView(AnyKeyView):
         shown = [recommendation_wire(row, with_context=is_agent) for row in recommendations]
         if not shown and not is_agent:
             raise SessionNotFound()
-        conversions = own_conversions(request).filter(session=session).order_by("id")
+        conversions = list(shown_conversions(request).filter(session=session).order_by("id"))
+        is_settled = any(standing(row) == Status.SETTLED for row in conversions)
         return Response(
             {
-                "session": session_wire(session),
+                "session": session_wire(session) | ({"status": "settled"} if is_settled else {}),
                 "recommendations": shown,
-                "conversions": [wire.conversion_wire(row) for row in conversions],
+                "conversions": [_shown(request, row) for row in conversions],
             }
         )
 
 
 def _find(request: KeyedRequest, conversion_id: str) -> Conversion:
-    found = own_conversions(request).filter(pk=conversion_id).first() if is_id(conversion_id) else None
+    found = shown_conversions(request).filter(pk=conversion_id).first() if is_id(conversion_id) else None
     if found is None:
         raise ConversionNotFound()
     return found

@@ -29,6 +29,7 @@ from rako.core.errors import only
 from rako.health import HealthView, ReadyView
 from rako.home import home
 from sessions_app.views import OffersView, RecommendView, RequirementsView, follow_link
+from settlement.payout_views import EarningsView, PayoutsView, PayoutView
 
 safe = only("GET", "HEAD")
 urlpatterns = [
@@ -45,6 +46,9 @@ urlpatterns = [
     path("v1/conversions/<str:conversion_id>", ConversionView.as_view()),
     path("v1/conversions/<str:conversion_id>/evidence", EvidenceView.as_view()),
     path("v1/conversions/<str:conversion_id>/proof", ConversionProofView.as_view()),
+    path("v1/earnings", EarningsView.as_view()),
+    path("v1/payouts", PayoutsView.as_view()),
+    path("v1/payouts/<str:payout_id>", PayoutView.as_view()),
     path("v1/ledger/checkpoint", CheckpointView.as_view()),
     path("v1/ledger/tile/<path:tile>", TileView.as_view()),
     path("v1/ledger/consistency", ConsistencyView.as_view()),

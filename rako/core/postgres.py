@@ -1,6 +1,9 @@
 """What Django does not know of PostgreSQL: why it says no, and statements whose plans it keeps."""
 
-from django.db import IntegrityError, connection
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import IntegrityError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 from psycopg import Cursor
 
@@ -20,3 +23,14 @@ def prepared_cursor() -> CursorWrapper:
     connection.ensure_connection()
     cursor = Cursor(connection.connection)
     return connection.make_debug_cursor(cursor) if connection.queries_logged else connection.make_cursor(cursor)  # type: ignore[arg-type]
+
+
+@contextmanager
+def one_moment() -> Iterator[None]:
+    """A transaction that only reads, in one moment of the database; inside another one, whatever that sees."""
+    is_outermost = not connection.in_atomic_block
+    with transaction.atomic():
+        if is_outermost:
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
