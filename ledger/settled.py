@@ -15,14 +15,16 @@ _REVERSED = (Status.REJECTED, Status.CLAWED_BACK)
 
 
 def with_settlement(sales: QuerySet[Conversion], *, merchant_id: str | None = None) -> QuerySet[Conversion]:
-    """Load sales with the lines that settle them, in one query; for a merchant, with its invoices in a second."""
+    """Load sales with the lines that settle them, in two queries; for a merchant, with its invoices in a third."""
     line: Any = _related(Conversion, "settlement_lines")
-    lines = line.objects.select_related("batch", "statement__payout").order_by("batch__period")
-    lines = lines.defer("batch__document", "batch__inputs")
+    batch = _related(line, "batch")
+    batches = batch.objects.only("period")  # a batch's document can be large
     if merchant_id is not None:
-        documents = _related(_related(line, "batch"), "invoices").objects.filter(merchant=merchant_id, kind="invoice")
-        documents = documents.only("batch_id", "currency", "number", "paid_at")
-        lines = lines.prefetch_related(Prefetch("batch__invoices", documents))
+        invoices = _related(batch, "invoices").objects.filter(merchant=merchant_id, kind="invoice")
+        invoices = invoices.only("batch_id", "currency", "number", "paid_at")
+        batches = batches.prefetch_related(Prefetch("invoices", invoices))
+    lines = line.objects.select_related("statement__payout").order_by("batch__period")
+    lines = lines.prefetch_related(Prefetch("batch", batches))
     return sales.prefetch_related(Prefetch("settlement_lines", lines))
 
 

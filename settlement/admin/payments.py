@@ -42,8 +42,11 @@ class PaymentForm(ModelForm):
             raise ValidationError(f"{error}.") from None
         return typed
 
-    def validate_constraints(self) -> None:
+    def validate_unique(self) -> None:
         """The same payment again is no mistake: it is told of as recorded."""
+
+    def validate_constraints(self) -> None:
+        """As above."""
 
 
 @admin.register(MerchantPayment)

@@ -18,6 +18,9 @@ from django.utils import timezone
 from ledger.models import Entry
 from rako.core.ids import is_id
 from sessions_app.recommend import record_recommendation
+from settlement.closing import settle
+from settlement.models import Payout
+from settlement.periods import Period
 from tests.factories import (
     AgentKeyFactory,
     MerchantKeyFactory,
@@ -150,6 +153,9 @@ ENDPOINTS = (
     Endpoint("GET", "v1/conversions/<str:conversion_id>", "both"),
     Endpoint("GET", "v1/conversions/<str:conversion_id>/evidence", "both"),
     Endpoint("GET", "v1/conversions/<str:conversion_id>/proof", "both"),
+    Endpoint("GET", "v1/earnings", "both"),
+    Endpoint("GET", "v1/payouts", "agent", query={"limit": "limit", "cursor": "cursor"}),
+    Endpoint("GET", "v1/payouts/<str:payout_id>", "agent"),
     Endpoint("GET", "v1/ledger/checkpoint", "nobody", query={"size": "whole"}),
     Endpoint("GET", "v1/ledger/tile/<path:tile>", "nobody"),
     Endpoint("GET", "v1/ledger/consistency", "nobody", query={"from": "whole", "to": "whole"}, needs="from=1&to=1"),
@@ -207,6 +213,7 @@ class World:
         self.session = self.recommendation.session
         self.connection = self.offer.merchant.connections.get()
         self.conversion_id = self._convert()
+        self.payout = _payout(self.agent.agent)
         self.entry_id = Entry.objects.get(stream_id=self.conversion_id).entry_id
         with tempfile.TemporaryDirectory() as folder:  # of a signer that has not signed before
             publish_log(Path(folder))
@@ -228,6 +235,7 @@ class World:
             "offer_id": self.offer.pk,
             "session_id": self.session.pk,
             "conversion_id": self.conversion_id,
+            "payout_id": self.payout.pk,
             "entry_id": self.entry_id,
             "tile": "0/000.p/1",
             "kind": "sandbox",
@@ -275,6 +283,12 @@ class World:
         return call(options.pop("method", endpoint.method), path, text if endpoint.method == "POST" else b"", **options)
 
 
+def _payout(agent: Any) -> Payout:
+    """A payout of the agent's builder, as the settlement of a month without sales could not order it."""
+    batch = settle(Period("2026-01"))
+    return Payout.objects.create(builder=agent.builder, batch=batch, currency="GBP", amount_minor=2560)
+
+
 def call(method: str, path: str, body: str | bytes = b"", *, key: str | None = None, **options: Any) -> Any:
     """One request through the whole stack; a fault of ours is an answer of 500, not an exception."""
     CLIENT.cookies.clear()
@@ -316,7 +330,7 @@ def _is_error_body(content: bytes) -> bool:
 
 def stored() -> dict[str, str]:
     """A fingerprint of the rows of each of our tables, and of the jobs that wait: any write changes it."""
-    ours = ("rako", "merchants", "sessions_app", "ledger", "checkout", "sandbox")
+    ours = ("rako", "merchants", "sessions_app", "ledger", "settlement", "checkout", "sandbox")
     tables = [model._meta.db_table for label in ours for model in apps.get_app_config(label).get_models()]
     parts = [
         f"SELECT '{table}', md5(coalesce(string_agg(row::text, '|' ORDER BY row::text), '')) FROM {table} row"

@@ -18,6 +18,7 @@ READ_BY_ID = [
     "GET /v1/ledger/entries/{entry_id}",
     "GET /v1/ledger/entries/{entry_id}/proof",
 ]
+OWN_TO_A_BUILDER = ["GET /v1/payouts/{payout_id}"]
 BUYING = ["POST /v1/checkout", "POST /v1/purchase"]
 
 
@@ -26,7 +27,7 @@ def world(db):
     return World()
 
 
-@pytest.mark.parametrize("name", [*READ_BY_ID, *OWN_TO_AN_AGENT])
+@pytest.mark.parametrize("name", [*READ_BY_ID, *OWN_TO_AN_AGENT, *OWN_TO_A_BUILDER])
 def test_another_agents_rows_do_not_exist(world, name):
     before = stored()
 
@@ -46,7 +47,7 @@ def test_another_merchants_rows_do_not_exist(world, name):
     assert stored() == before
 
 
-@pytest.mark.parametrize("name", [*READ_BY_ID, *OWN_TO_AN_AGENT])
+@pytest.mark.parametrize("name", [*READ_BY_ID, *OWN_TO_AN_AGENT, *OWN_TO_A_BUILDER])
 def test_a_strangers_answer_does_not_tell_whether_a_row_exists(world, name):
     endpoint, key = BY_NAME[name], world.other_agent.secret
     body = world.body(endpoint)

@@ -5,7 +5,7 @@ from typing import Any
 from rako.core.ids import new_id
 from sessions_app.models import Builder
 from settlement.bank_accounts import set_bank_account
-from settlement.models import Payout
+from settlement.models import Batch, Payout
 from settlement.providers.sandbox import CLOSED_ACCOUNT
 from settlement.telling import tell_of_payout
 from tests.factories import BuilderFactory, OfferFactory
@@ -32,8 +32,10 @@ def payout(*, iban: str | None = IBAN, **recommendation: Any) -> Payout:
     return Payout.objects.get(builder=parties["session__agent__builder"])
 
 
-def ordered(builder: Builder, amount: int = 2560, currency: str = "GBP") -> Payout:
+def ordered(builder: Builder, amount: int = 2560, currency: str = "GBP", batch: Batch | None = None) -> Payout:
     """A payout as a settlement orders it, without the month behind it."""
-    row = Payout.objects.create(builder=builder, batch_id=new_id(), currency=currency, amount_minor=amount)
+    row = Payout.objects.create(
+        builder=builder, batch_id=batch.pk if batch else new_id(), currency=currency, amount_minor=amount
+    )
     tell_of_payout(row, "ordered")
     return row
