@@ -45,7 +45,8 @@ class HasAccount(admin.SimpleListFilter):
 class PayoutAdmin(ReadOnlyAdmin):
     """What builders are paid."""
 
-    list_display = ("id", "standing", "builder", "amount", "to", "batch", "attempts", "created", "submitted", "paid")
+    list_display = ("standing", "builder", "amount", "to", "batch", "attempts", "created", "paid", "id")
+    list_display_links = ("standing", "id")
     list_filter = ("state", "currency", HasAccount)
     list_select_related = ("builder", "batch")
     date_hierarchy = "created_at"

@@ -72,6 +72,20 @@ class Migration(migrations.Migration):
                 "permissions": [("download_payoutfile", "Can download payment instructions")],
             },
         ),
+        migrations.AlterField(
+            model_name="payout",
+            name="state",
+            field=models.CharField(
+                choices=[
+                    ("pending", "waits to be handed to the bank"),
+                    ("submitted", "handed to the bank"),
+                    ("paid", "paid by the bank"),
+                    ("failed", "refused by the bank"),
+                ],
+                default="pending",
+                max_length=9,
+            ),
+        ),
         migrations.AddConstraint(
             model_name="payout",
             constraint=models.CheckConstraint(

@@ -82,7 +82,7 @@ class Payout(models.Model):
     class State(models.TextChoices):
         PENDING = "pending", "waits to be handed to the bank"
         SUBMITTED = "submitted", "handed to the bank"
-        PAID = "paid"
+        PAID = "paid", "paid by the bank"
         FAILED = "failed", "refused by the bank"
 
     id = UlidField(primary_key=True)
