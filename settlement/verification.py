@@ -1,5 +1,5 @@
-"""V10 for settlement: closed months are still what the ledger makes of them, and what was paid is what entries tell
-(a part of every full `verify_ledger`)."""
+"""V10 and V11 for settlement: closed months are still what the ledger makes of them, what was paid is what entries tell,
+and its guards are on (a part of every full `verify_ledger`)."""
 
 from collections.abc import Iterator
 
@@ -28,10 +28,26 @@ ORDER BY row_id LIMIT 1000
 """
 
 
+# What refuses moves of payouts, and a second payment of anything (migration 0010).
+TRIGGERS = {
+    "settlement_payout_moves": ("settlement_payout", "settlement_check_payout_move"),
+    "settlement_invoice_paid_once": ("settlement_invoice", "rako_refuse_change"),
+    "settlement_statement_paid_once": ("settlement_statement", "rako_refuse_change"),
+}
+_ENABLED = """
+SELECT tgname::text, tgrelid::regclass::text, tgfoid::regproc::text FROM pg_trigger
+WHERE tgname = ANY(%s) AND tgenabled = 'A'
+"""
+
+
 def settlement_findings() -> Iterator[Finding]:
     """Where a closed month is not what the entries before its cut come to, and what is paid without an entry."""
     for batch in Batch.objects.order_by("period"):
         yield from (Finding("V10", f"settlement {batch.period}", detail) for detail in differences(batch))
+    enabled = set(query(_ENABLED, [list(TRIGGERS)]))
+    for name, (table, function) in TRIGGERS.items():
+        if (name, table, function) not in enabled:
+            yield Finding("V11", table, f"its trigger {name} is missing, changed or not always on")
     for pk, state in query(_PAYOUTS):
         yield Finding("V10", f"payout {pk}", f"is {state}, but its last entry tells otherwise")
     for what, pk in query(_UNTOLD):

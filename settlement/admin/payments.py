@@ -42,11 +42,9 @@ class PaymentForm(ModelForm):
             raise ValidationError(f"{error}.") from None
         return typed
 
-    def validate_unique(self) -> None:
-        """The same payment again is no mistake: it is told of as recorded."""
-
-    def validate_constraints(self) -> None:
-        """As above."""
+    def _get_validation_exclusions(self) -> set[str]:
+        # The same payment again is no mistake: it is told of as recorded.
+        return {*super()._get_validation_exclusions(), "reference"}  # type: ignore[misc]  # Django's own hook
 
 
 @admin.register(MerchantPayment)

@@ -1,6 +1,6 @@
 """Every page of the admin, whoever registered it."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,14 @@ from ledger.publishing import Publisher
 from ledger.sequencer import Sequencer
 from merchants import keyring
 from merchants.models import Connection, Merchant
+from rako.core.money import Money
+from settlement.payouts import send_payouts
+from settlement.receivables import record_payment
 from tests import staff
 from tests.checkout import psp
 from tests.factories import AgentKeyFactory, MerchantKeyFactory, RecommendationFactory, SessionFactory
+from tests.settlement.months import close
+from tests.settlement.payouts import account, ordered
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 ADDED_BY_HAND = {
@@ -36,6 +41,8 @@ ADDED_BY_HAND = {
     "sessions_app.Agent",
     "sessions_app.AgentKey",
     "sessions_app.Builder",
+    "settlement.BankAccount",
+    "settlement.MerchantPayment",
 }
 every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label)
 
@@ -63,6 +70,10 @@ def sale(client: Client) -> None:
         merchant.pk,
         Told(Event.Kind.VALIDATED, conversion.order_reference, conversion.pk, conversion.validation_ends_at),
     )
+    builder = ordered(key.agent.builder, batch=close(1)).builder
+    account(builder)
+    send_payouts()
+    record_payment(merchant, Money(1, "GBP"), reference="bank-1", received_on=date(2026, 1, 1))
     Sequencer().tick()
     Publisher().publish()
     Verification.objects.create(mode="full", entries=1, size=1, is_sound=True, seconds=0.1)

@@ -7,7 +7,7 @@ import pytest
 from rako.core.money import Money
 from settlement.payouts import send_payouts
 from settlement.receivables import record_payment
-from settlement.verification import settlement_findings
+from settlement.verification import TRIGGERS, settlement_findings
 from tests.factories import MerchantFactory
 from tests.ledger.told import as_owner
 from tests.settlement.payouts import payout
@@ -30,6 +30,13 @@ def settled():
 
 def test_what_was_told_is_sound(settled):
     assert list(settlement_findings()) == []
+
+
+@pytest.mark.parametrize(("name", "table"), [(name, table) for name, (table, _) in TRIGGERS.items()])
+def test_a_guard_that_is_off_is_found(db, name, table):
+    as_owner(f"ALTER TABLE {table} DISABLE TRIGGER {name}", guards=())
+
+    assert [(finding.check, finding.subject) for finding in settlement_findings()] == [("V11", table)]
 
 
 @pytest.mark.parametrize("what", CHANGES)
