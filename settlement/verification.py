@@ -1,5 +1,5 @@
-"""V10 and V11 for settlement: closed months are still what the ledger makes of them, what was paid is what entries tell,
-and its guards are on (a part of every full `verify_ledger`)."""
+"""V10 and V11 for settlement: closed months are what the ledger makes of them, what was paid is what entries tell, and
+its guards are on (a part of every full `verify_ledger`)."""
 
 from collections.abc import Iterator
 
