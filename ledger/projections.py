@@ -38,6 +38,20 @@ SELECT coalesce((
 """
 
 
+_OWNED = """
+SELECT account, currency, sum(amount_minor)::bigint FROM (
+    SELECT account, currency, balance_minor AS amount_minor FROM ledger_balance
+    WHERE account = ANY(%(accounts)s) AND owner_id = %(owner)s
+    UNION ALL
+    SELECT posting.account, posting.currency, posting.amount_minor
+    FROM ledger_entry entry JOIN ledger_posting posting ON posting.entry_id = entry.id
+    WHERE entry.xid >= %(horizon)s::xid8 AND entry.id > %(floor)s
+        AND NOT EXISTS (SELECT 1 FROM ledger_leaf leaf WHERE leaf.entry_id = entry.id)
+        AND posting.account = ANY(%(accounts)s) AND posting.owner_id = %(owner)s
+) part GROUP BY account, currency
+"""
+
+
 class Difference(NamedTuple):
     """A balance that is not the sum of its postings; None for one that is missing on either side."""
 
@@ -59,6 +73,16 @@ def balance_of(account: Account, owner_id: str, currency: str) -> int:
         values = {"account": account, "owner": owner_id, "currency": currency, "horizon": horizon, "floor": floor}
         cursor.execute(_BALANCE, values)
         return int(cursor.fetchone()[0])
+
+
+def balances_of(owner_id: str, *accounts: Account) -> dict[tuple[str, str], int]:
+    """What an owner's accounts come to by now, in minor units, by account and currency; see `balance_of`."""
+    with connection.cursor() as cursor:
+        cursor.execute(_WINDOW)
+        horizon, floor = cursor.fetchone() or ("0", 0)
+        values = {"accounts": list(accounts), "owner": owner_id, "horizon": horizon, "floor": floor}
+        cursor.execute(_OWNED, values)
+        return {(account, currency): amount for account, currency, amount in cursor.fetchall()}
 
 
 def differences() -> list[Difference]:

@@ -9,9 +9,10 @@ from rest_framework.response import Response
 from ledger import wire
 from ledger.batch_wire import BatchBody, BatchReply, answer, report_of
 from ledger.filters import FILTERS, narrowed
-from ledger.models import Conversion
+from ledger.models import Conversion, Status
 from ledger.outcome_wire import ConversionWithMilestonesReply, milestone_wire
 from ledger.reports import report_conversion
+from ledger.settled import standing, with_settlement
 from rako.core.api_views import AnyKeyView, KeyedRequest
 from rako.core.errors import Forbidden, NotFound
 from rako.core.ids import is_id
@@ -33,6 +34,16 @@ def own_conversions(request: KeyedRequest) -> QuerySet[Conversion]:
     return Conversion.objects.filter(agent=request.user.agent_id)
 
 
+def shown_conversions(request: KeyedRequest) -> QuerySet[Conversion]:
+    """The same, with what settlements and holds say of them."""
+    merchant_id = request.user.merchant_id if request.auth == "merchant" else None
+    return with_settlement(own_conversions(request), merchant_id=merchant_id).prefetch_related("fraud_holds")
+
+
+def _shown(request: KeyedRequest, conversion: Conversion) -> dict[str, Any]:
+    return wire.conversion_wire(conversion, is_merchant=request.auth == "merchant")
+
+
 class ConversionsView(AnyKeyView):
     """GET and POST /v1/conversions"""
 
@@ -43,9 +54,9 @@ class ConversionsView(AnyKeyView):
         responses=wire.ConversionsReply,
     )
     def get(self, request: KeyedRequest) -> Response:
-        rows = own_conversions(request).prefetch_related("fraud_holds")
+        rows = shown_conversions(request)
         rows = narrowed(rows, request.query_params, is_merchant=request.auth == "merchant")
-        return Response(paged(request, rows, "conversions", wire.conversion_wire))
+        return Response(paged(request, rows, "conversions", lambda row: _shown(request, row)))
 
     @extend_schema(
         operation_id="reportConversion",
@@ -72,7 +83,7 @@ class ConversionView(AnyKeyView):
     def get(self, request: KeyedRequest, conversion_id: str) -> Response:
         conversion = find_conversion(request, conversion_id)
         milestones = [milestone_wire(row) for row in conversion.milestones.order_by("received_at", "id")]
-        return Response(wire.conversion_wire(conversion) | {"milestones": milestones})
+        return Response(_shown(request, conversion) | {"milestones": milestones})
 
 
 class EvidenceView(AnyKeyView):
@@ -100,19 +111,20 @@ class SessionView(AnyKeyView):
         shown = [recommendation_wire(row, with_context=is_agent) for row in recommendations]
         if not shown and not is_agent:
             raise SessionNotFound()
-        conversions = own_conversions(request).filter(session=session).prefetch_related("fraud_holds").order_by("id")
+        conversions = list(shown_conversions(request).filter(session=session).order_by("id"))
+        is_settled = any(standing(row) == Status.SETTLED for row in conversions)
         return Response(
             {
-                "session": session_wire(session),
+                "session": session_wire(session) | ({"status": "settled"} if is_settled else {}),
                 "recommendations": shown,
-                "conversions": [wire.conversion_wire(row) for row in conversions],
+                "conversions": [_shown(request, row) for row in conversions],
             }
         )
 
 
 def find_conversion(request: KeyedRequest, conversion_id: str, *related: str) -> Conversion:
     """One of the party's own, with what it refers to. Raises ConversionNotFound."""
-    rows = own_conversions(request).select_related(*related) if related else own_conversions(request)
+    rows = shown_conversions(request).select_related(*related) if related else shown_conversions(request)
     found = rows.filter(pk=conversion_id).first() if is_id(conversion_id) else None
     if found is None:
         raise ConversionNotFound()

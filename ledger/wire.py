@@ -6,6 +6,7 @@ from drf_spectacular.utils import inline_serializer
 from rest_framework import serializers
 
 from ledger.models import Conversion, Entry, Evidence, FraudHold, Opening, Status
+from ledger.settled import settlement_wire, standing
 from rako.core.money import to_wire
 from rako.core.receipts import RECEIPT
 from rako.core.tlog.encoding import encode_base64
@@ -82,6 +83,14 @@ class ConversionReply(ReportReply):
     validation_ends_at = InstantField(allow_null=True)
     is_held = serializers.BooleanField(help_text="Not settled for now: disputed, or held by a fraud signal.")
     held_by = serializers.ListField(child=serializers.CharField(), help_text="The fraud signals that hold it.")
+    settlement_status = serializers.ChoiceField(
+        choices=["pending", "confirmed", "invoiced", "paid", "reversed", "disputed"],
+        help_text="`paid`: a merchant has paid the invoice, a builder was paid out.",
+    )
+    settlement_period = serializers.CharField(allow_null=True, help_text="The last month that settled it, YYYY-MM.")
+    invoice_number = serializers.CharField(required=False, allow_null=True, help_text="Merchant.")
+    statement_number = serializers.CharField(required=False, allow_null=True, help_text="Agent.")
+    paid_at = InstantField(allow_null=True)
 
 
 class ConversionsReply(WireSerializer):
@@ -204,8 +213,8 @@ def report_wire(conversion: Conversion, order_reference: str) -> dict[str, Any]:
     }
 
 
-def conversion_wire(conversion: Conversion) -> dict[str, Any]:
-    """A conversion as either party sees it."""
+def conversion_wire(conversion: Conversion, *, is_merchant: bool) -> dict[str, Any]:
+    """A conversion as one of its parties sees it. Load it `with_settlement`."""
     shown = report_wire(conversion, conversion.order_reference) | {
         "recommendationId": conversion.recommendation_id,
         "offerId": conversion.offer_id,
@@ -220,6 +229,7 @@ def conversion_wire(conversion: Conversion) -> dict[str, Any]:
         "isHeld": conversion.is_held,
         "heldBy": _held_by(conversion) if conversion.is_held else [],
     }
+    shown |= settlement_wire(conversion, is_merchant=is_merchant)
     if conversion.verification_level == "orchestrated":
         shown["conversionPath"] = "verified_payment"  # for older readers (protocol, section 6)
     return shown
@@ -231,7 +241,8 @@ def _held_by(conversion: Conversion) -> list[str]:
 
 def status_wire(conversion: Conversion) -> str:
     """The API says `pending` until validation ends (protocol, section 3), also while it has yet to begin."""
-    return "pending" if conversion.status in (Status.MATCHED, Status.PENDING_VALIDATION) else str(conversion.status)
+    status = standing(conversion)
+    return "pending" if status in (Status.MATCHED, Status.PENDING_VALIDATION) else status.value
 
 
 def evidence_wire(evidence: Evidence) -> dict[str, Any]:

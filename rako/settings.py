@@ -6,9 +6,11 @@ from urllib.parse import urlsplit
 from rako.core import embedded_postgres
 from rako.core.env import (
     base_url,
+    bic,
     database,
     each_shaped,
     folder,
+    iban,
     load_env_file,
     log_origin,
     one_of,
@@ -51,6 +53,13 @@ RAKO_INVOICE_SELLER = {
     "address": setting("RAKO_INVOICE_ADDRESS", text, "1 Sandbox Street|London|United Kingdom").replace("|", "\n"),
     "vat_number": setting("RAKO_INVOICE_VAT_NUMBER", str, ""),
 }
+# Who pays builders, and from which account. What is published with the source, only the sandbox may use.
+_payouts = ["bank_file"] if RAKO_MODE == "live" else ["sandbox", "bank_file"]
+RAKO_PAYOUT_PROVIDER = setting("RAKO_PAYOUT_PROVIDER", one_of(*_payouts), _payouts[0])
+_debtor = ("", "", "") if RAKO_MODE == "live" else ("Rako sandbox", "GB33BUKB20201555555555", "BUKBGB22")
+RAKO_PAYOUT_DEBTOR_NAME = setting("RAKO_PAYOUT_DEBTOR_NAME", str, _debtor[0])
+RAKO_PAYOUT_DEBTOR_IBAN = setting("RAKO_PAYOUT_DEBTOR_IBAN", iban, _debtor[1])
+RAKO_PAYOUT_DEBTOR_BIC = setting("RAKO_PAYOUT_DEBTOR_BIC", bic, _debtor[2])
 # The transparency log: its name, its signer's own folder (best on another disk), who watches it, who keeps copies.
 RAKO_LEDGER_ORIGIN = setting("RAKO_LEDGER_ORIGIN", log_origin, "rako.sh/ledger")
 RAKO_SIGNER_DIR = (BASE_DIR / setting("RAKO_SIGNER_DIR", folder, str(RAKO_DATA_DIR / "signer"))).resolve()

@@ -47,6 +47,7 @@ from settlement.document_views import (
     SettlementsView,
     StatementView,
 )
+from settlement.payout_views import EarningsView, PayoutsView, PayoutView
 
 safe = only("GET", "HEAD")
 urlpatterns = [
@@ -77,6 +78,9 @@ urlpatterns = [
     path("v1/statements/<str:statement_id>", StatementView.as_view()),
     path("v1/settlements", SettlementsView.as_view()),
     path("v1/settlements/<str:batch_id>/export", SettlementExportView.as_view()),
+    path("v1/earnings", EarningsView.as_view()),
+    path("v1/payouts", PayoutsView.as_view()),
+    path("v1/payouts/<str:payout_id>", PayoutView.as_view()),
     path("v1/ledger/checkpoint", CheckpointView.as_view()),
     path("v1/ledger/tile/<path:tile>", TileView.as_view()),
     path("v1/ledger/consistency", ConsistencyView.as_view()),

@@ -42,6 +42,12 @@ def tell_of_invoice(invoice: Invoice) -> Appended:
     return _state(invoice.pk, f"{invoice.kind}.issued", facts, lines, merchant_id=invoice.merchant_id)
 
 
+def tell_of_paid_invoice(invoice: Invoice) -> Appended:
+    """`invoice.paid`: the merchant's payments and credit notes cover it. They moved the money."""
+    facts = {"number": invoice.number, "currency": invoice.currency, "total_minor": invoice.total_minor}
+    return _state(invoice.pk, "invoice.paid", facts, merchant_id=invoice.merchant_id)
+
+
 def tell_of_statement(statement: Statement, newly_owed_minor: int, payout: Payout | None) -> None:
     """`statement.issued`, which books a debt of the builder's as such, and `payout.ordered` if there is one."""
     lines = _lines(

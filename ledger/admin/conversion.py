@@ -17,6 +17,7 @@ from ledger.admin.journey import journey
 from ledger.admin.timeline import timeline
 from ledger.models import Conversion, Opening, Status
 from ledger.proofs import NotSequencedYet, conversion_proof
+from ledger.settled import standing, with_settlement
 from rako.core.admin import ReadOnlyAdmin
 from rako.core.admin_text import badge, change_url, money_column, money_text, time_column
 from rako.core.errors import RakoError
@@ -85,6 +86,9 @@ class ConversionAdmin(ReadOnlyAdmin):
     validation_ends = time_column("validation_ends_at", "validation ends at")
     has_stream = True
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Conversion]:
+        return with_settlement(super().get_queryset(request))
+
     def get_urls(self) -> list[Any]:
         proof = self.admin_site.admin_view(self.proof)
         return [path("<str:pk>/proof/<str:party>/", proof, name="ledger_conversion_proof"), *super().get_urls()]
@@ -125,9 +129,10 @@ class ConversionAdmin(ReadOnlyAdmin):
     @admin.display(description="status", ordering="status")
     def standing(self, conversion: Conversion) -> SafeString:
         """Where the sale stands, so that what is held stands out."""
-        tone = "held" if conversion.is_held else _TONES.get(Status(conversion.status), "open")
-        held = ", held" if conversion.is_held and conversion.status != Status.DISPUTED else ""
-        return badge(conversion.status.replace("_", " ") + held, tone)
+        status = standing(conversion)
+        tone = "held" if conversion.is_held else _TONES.get(status, "open")
+        held = ", held" if conversion.is_held and status != Status.DISPUTED else ""
+        return badge(status.replace("_", " ") + held, tone)
 
     @admin.display(description="from search to payout")
     def steps(self, conversion: Conversion) -> str:

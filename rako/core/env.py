@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from rako.core.bank_accounts import read_bic, read_iban
 from rako.core.tlog.notes import NoteError
 from rako.core.tlog.witness import Witness
 
@@ -93,6 +94,16 @@ def percent(raw: str) -> Decimal:
     if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,2})?", raw, re.ASCII) or Decimal(raw) > 100:
         raise ValueError("a percentage from 0 to 100 is expected")
     return Decimal(raw)
+
+
+def iban(raw: str) -> str:
+    """A parser for a bank account's IBAN, or nothing."""
+    return read_iban(raw) if raw else ""
+
+
+def bic(raw: str) -> str:
+    """A parser for a bank's BIC, or nothing."""
+    return read_bic(raw) if raw else ""
 
 
 def folder(raw: str) -> Path:

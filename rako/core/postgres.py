@@ -1,9 +1,10 @@
 """What Django does not know of PostgreSQL: why it says no, and statements whose plans it keeps."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, connections, transaction
 from django.db.backends.utils import CursorWrapper
 from psycopg import Cursor
 from psycopg.pq import TransactionStatus
@@ -57,3 +58,14 @@ def _begins(database: Any) -> bool:
     """Whether the next statement is the first of a transaction: BEGIN goes before it."""
     is_atomic: bool = database.in_atomic_block
     return is_atomic and database.connection.pgconn.transaction_status == TransactionStatus.IDLE
+
+
+@contextmanager
+def one_moment() -> Iterator[None]:
+    """A transaction that only reads, in one moment of the database; inside another one, whatever that sees."""
+    is_outermost = not connection.in_atomic_block
+    with transaction.atomic():
+        if is_outermost:
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield

@@ -1,10 +1,9 @@
 """Money on its way to builders."""
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
-from rako.core.append_only import AppendOnlyModel
 from rako.core.encryption import EncryptedJsonField
 from rako.core.ids import UlidField
 from rako.core.money import EXPONENTS
@@ -28,30 +27,62 @@ class BankAccount(models.Model):
         return f"{self.holder} …{self.hint}"
 
 
-class PayoutFile(AppendOnlyModel):
-    """Payment instructions as they were handed to the bank: the same bytes, however often they are fetched."""
+class PayoutFile(models.Model):
+    """Payment instructions as they were handed to the bank: the same text, however often it is fetched.
+
+    All is a fact, the text by its hash: it names bank accounts, so it is encrypted, and only its key ever changes.
+    """
 
     id = UlidField(primary_key=True)
     provider = models.CharField(max_length=12)
     currency = models.CharField(max_length=3)
-    content = models.BinaryField()
+    content = EncryptedJsonField(editable=False)
     sha256 = models.CharField(max_length=64)
     created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-id"]
+        permissions = [("download_payoutfile", "Can download payment instructions")]
 
     def __str__(self) -> str:
         return str(self.id)
 
 
+class PayoutQuerySet(QuerySet["Payout"]):
+    """Payouts by what can be done with them."""
+
+    def pending(self) -> "PayoutQuerySet":
+        """Those that nobody was told to make yet."""
+        return self.filter(state=Payout.State.PENDING)
+
+    def with_account(self) -> "PayoutQuerySet":
+        """Those whose builder has said where to."""
+        return self.filter(Exists(_accounts()))
+
+    def without_account(self) -> "PayoutQuerySet":
+        """Those that wait for a bank account."""
+        return self.filter(~Exists(_accounts()))
+
+    def with_hint(self) -> "PayoutQuerySet":
+        """Each with the end of the account that it would go to now, as `hint`."""
+        return self.annotate(hint=Subquery(_accounts().values("hint")))
+
+
+def _accounts() -> QuerySet[BankAccount]:
+    return BankAccount.objects.filter(builder=OuterRef("builder"), currency=OuterRef("currency"))
+
+
 class Payout(models.Model):
     """One payment to one builder, ordered by a settlement. Only `settlement.payouts` moves its state.
 
-    Its id is the reference that the bank repeats, so that no payment is made twice: a retry keeps it.
+    Its id is the reference that the bank repeats, so that no payment is made twice: a retry keeps it. `file` is the
+    last that it was in; `attempts` counts them.
     """
 
     class State(models.TextChoices):
         PENDING = "pending", "waits to be handed to the bank"
         SUBMITTED = "submitted", "handed to the bank"
-        PAID = "paid"
+        PAID = "paid", "paid by the bank"
         FAILED = "failed", "refused by the bank"
 
     id = UlidField(primary_key=True)
@@ -67,8 +98,14 @@ class Payout(models.Model):
     submitted_at = models.DateTimeField(null=True, blank=True)
     paid_at = models.DateTimeField(null=True, blank=True)
 
+    objects = PayoutQuerySet.as_manager()
+
     class Meta:
         ordering = ["-id"]
+        permissions = [
+            ("confirm_payout", "Can say what became of a payout"),
+            ("retry_payout", "Can have a failed payout made again"),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["batch", "builder", "currency"], name="payout_one_per_batch"),
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="payout_is_positive"),
@@ -77,6 +114,11 @@ class Payout(models.Model):
                 condition=Q(state="paid", paid_at__isnull=False)
                 | Q(state__in=["pending", "submitted", "failed"], paid_at=None),
                 name="payout_is_paid_at_a_time",
+            ),
+            # Which file, and that no submitted one changes it, is for the trigger `settlement_payout_moves`.
+            models.CheckConstraint(
+                condition=Q(state="pending") | Q(file__isnull=False, submitted_at__isnull=False, attempts__gte=1),
+                name="payout_is_submitted_in_a_file",
             ),
         ]
         indexes = [

@@ -46,6 +46,7 @@ CHANGEABLE = {
     "settlement_invoice": {"paid_at"},
     "settlement_statement": {"payout_id"},
     "settlement_payout": {"state", "attempts", "file_id", "failure", "submitted_at", "paid_at"},
+    "settlement_payoutfile": {"content"},  # its encryption: the hash stays
     "checkout_webhookreceipt": {
         *("state", "attempts", "processed_at", "result", "failed_check", "reason", "conversion_id"),
         *("awaits", "retry_at"),

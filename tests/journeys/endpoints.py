@@ -19,6 +19,7 @@ from django.utils import timezone
 from ledger.models import Conversion, Entry
 from rako.core.ids import is_id
 from sessions_app.recommend import record_recommendation
+from settlement.models import Payout
 from tests.factories import (
     AgentKeyFactory,
     MerchantKeyFactory,
@@ -215,6 +216,9 @@ ENDPOINTS = (
     Endpoint("GET", "v1/statements/<str:statement_id>", "agent", query={"format": "word"}),
     Endpoint("GET", "v1/settlements", "both", query={"limit": "limit", "cursor": "cursor"}),
     Endpoint("GET", "v1/settlements/<str:batch_id>/export", "both", query={"format": "word"}),
+    Endpoint("GET", "v1/earnings", "both"),
+    Endpoint("GET", "v1/payouts", "agent", query={"limit": "limit", "cursor": "cursor"}),
+    Endpoint("GET", "v1/payouts/<str:payout_id>", "agent"),
     Endpoint("GET", "v1/ledger/checkpoint", "nobody", query={"size": "whole"}),
     Endpoint("GET", "v1/ledger/tile/<path:tile>", "nobody"),
     Endpoint("GET", "v1/ledger/consistency", "nobody", query={"from": "whole", "to": "whole"}, needs="from=1&to=1"),
@@ -278,6 +282,8 @@ class World:
         self.dispute_id = self._dispute()
         self.entry_id = Entry.objects.get(stream_id=self.conversion_id).entry_id
         self.batch = documents(Conversion.objects.get(pk=self.conversion_id))
+        about = {"batch": self.batch, "currency": "GBP", "amount_minor": 2560}
+        self.payout = Payout.objects.create(builder=self.agent.agent.builder, **about)
         with tempfile.TemporaryDirectory() as folder:  # of a signer that has not signed before
             publish_log(Path(folder))
 
@@ -306,6 +312,7 @@ class World:
             "session_id": self.session.pk,
             # A SIM has no milestones.
             "conversion_id": self.broadband_id if "milestones" in endpoint.route else self.conversion_id,
+            "payout_id": self.payout.pk,
             "entry_id": self.entry_id,
             "dispute_id": self.dispute_id,
             "batch_id": self.batch.pk,

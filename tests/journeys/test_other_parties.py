@@ -23,7 +23,8 @@ SHARED_BY_ID = [
     "GET /v1/ledger/entries/{entry_id}/proof",
     "GET /v1/settlements/{batch_id}/export",
 ]
-OF_A_MERCHANT, OF_A_BUILDER = "GET /v1/invoices/{invoice_id}", "GET /v1/statements/{statement_id}"
+OF_A_MERCHANT = "GET /v1/invoices/{invoice_id}"
+OWN_TO_A_BUILDER = ["GET /v1/statements/{statement_id}", "GET /v1/payouts/{payout_id}"]
 BUYING = ["POST /v1/checkout", "POST /v1/purchase"]
 
 
@@ -32,7 +33,7 @@ def world(db):
     return World()
 
 
-@pytest.mark.parametrize("name", [*SHARED_BY_ID, OF_A_BUILDER, *OWN_TO_AN_AGENT])
+@pytest.mark.parametrize("name", [*SHARED_BY_ID, *OWN_TO_AN_AGENT, *OWN_TO_A_BUILDER])
 def test_another_agents_rows_do_not_exist(world, name):
     before = stored()
 
@@ -60,7 +61,7 @@ def test_another_merchants_rows_do_not_exist(world, name):
     assert stored() == before
 
 
-@pytest.mark.parametrize("name", [*SHARED_BY_ID, OF_A_BUILDER, *OWN_TO_AN_AGENT])
+@pytest.mark.parametrize("name", [*SHARED_BY_ID, *OWN_TO_AN_AGENT, *OWN_TO_A_BUILDER])
 def test_a_strangers_answer_does_not_tell_whether_a_row_exists(world, name):
     endpoint, key = BY_NAME[name], world.other_agent.secret
     body = world.body(endpoint)

@@ -11,6 +11,7 @@ from django.db import connection
 
 from ledger.functions import FUNCTIONS, TRIGGERS
 from rako.core.append_only import GUARDED_TABLES
+from settlement import verification as settlement
 
 # Without a test that asks for the test database, pytest-django would leave the connection on the real one.
 pytestmark = pytest.mark.django_db
@@ -80,6 +81,7 @@ def migrated(django_db_setup, django_db_blocker):
 def faults(database):
     """The triggers on tables of facts that are missing, foreign, or do not fire in every session."""
     wanted = {(name, table, function, "A") for name, (table, _, function) in TRIGGERS.items()}
+    wanted |= {(name, table, function, "A") for name, (table, function) in settlement.TRIGGERS.items()}
     for table in GUARDED_TABLES:
         wanted |= {(f"{table}_{kind}", table, "rako_refuse_change", "A") for kind in ("no_change", "no_truncate")}
     return sorted(database.ask(TRIGGERS_NOW, [list(GUARDED_TABLES)]) ^ wanted)

@@ -1,6 +1,6 @@
 """Every page of the admin, whoever registered it."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,14 @@ from ledger.publishing import Publisher
 from ledger.sequencer import Sequencer
 from merchants import keyring
 from merchants.models import Connection, Merchant
+from rako.core.money import Money
+from settlement.payouts import send_payouts
+from settlement.receivables import record_payment
 from tests import staff
 from tests.checkout import psp
 from tests.factories import AgentKeyFactory, MerchantKeyFactory, RecommendationFactory, SessionFactory
 from tests.settlement.by_hand import documents
+from tests.settlement.payouts import account, ordered
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 ADDED_BY_HAND = {
@@ -41,6 +45,8 @@ ADDED_BY_HAND = {
     "sessions_app.Agent",
     "sessions_app.AgentKey",
     "sessions_app.Builder",
+    "settlement.BankAccount",
+    "settlement.MerchantPayment",
 }
 every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label)
 
@@ -70,7 +76,10 @@ def sale(client: Client) -> None:
     )
     place(conversion.pk, Signal("one_hour", 10, 9))
     open_dispute(about_conversion(conversion, Side.MERCHANT, "merchant_dispute", None), "No such order of ours")
-    documents(conversion)
+    builder = ordered(key.agent.builder, batch=documents(conversion)).builder
+    account(builder)
+    send_payouts()
+    record_payment(merchant, Money(1, "GBP"), reference="bank-1", received_on=date(2026, 1, 1))
     Sequencer().tick()
     Publisher().publish()
     Verification.objects.create(mode="full", entries=1, size=1, is_sound=True, seconds=0.1)

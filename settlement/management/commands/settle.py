@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from rako.core.money import major_text
 from settlement.closing import CannotSettle, settle
 from settlement.periods import Period
+from settlement.receivables import cover_invoices
 
 
 class Command(BaseCommand):
@@ -28,6 +29,8 @@ class Command(BaseCommand):
             batch = settle(options["period"], is_dry_run=options["dry_run"])
         except CannotSettle as error:
             raise CommandError(str(error)) from None
+        if not options["dry_run"]:
+            cover_invoices()
         told = orjson.loads(batch.document)
         if options["json"]:
             self.stdout.write(json.dumps(told))

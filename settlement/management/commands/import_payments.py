@@ -1,0 +1,25 @@
+"""manage.py import_payments FILE.csv"""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from settlement.imports import PAYMENT_COLUMNS, take_payments
+from settlement.management.row_results import add_output, read, tell
+
+
+class Command(BaseCommand):
+    help = (
+        "Record what merchants paid on their invoices, from a CSV file (merchant, amount, currency, reference, "
+        "received_on); a result for each row. Exit 3 if one is refused. A reference is recorded once: safe to repeat."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("csv", type=Path, metavar="FILE.csv")
+        add_output(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        rows = read(options["csv"], PAYMENT_COLUMNS)
+        tell(self, take_payments(rows, is_dry_run=options["dry_run"]), options, label="payments", total=len(rows))
