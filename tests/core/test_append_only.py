@@ -90,11 +90,11 @@ def settled(sale):
     )
     Line.objects.create(batch=batch, conversion=sale, currency="GBP", up_to_seq=1, is_late=False, **parties, **split)
     Waiting.objects.create(batch=batch, conversion=sale, reason="held", after_seq=0, payout_minor=0)
-    payout_file = PayoutFile.objects.create(provider="bank_file", currency="GBP", content=b"", sha256="")
+    payout_file = PayoutFile.objects.create(provider="bank_file", currency="GBP", content="", sha256="")
     about = {"batch": batch, "currency": "GBP"}
-    payout = Payout.objects.create(builder=sale.builder, amount_minor=640, file=payout_file, **about)
+    Payout.objects.create(builder=sale.builder, amount_minor=640, file=payout_file, **about)
     amounts = dict.fromkeys(("opening_minor", "earned_minor", "reversed_minor", "paid_minor", "closing_minor"), 0)
-    Statement.objects.create(number="STM-1", builder=sale.builder, line_count=1, payout=payout, **about, **amounts)
+    Statement.objects.create(number="STM-1", builder=sale.builder, line_count=1, **about, **amounts)
     money = {"net_minor": 800, "vat_rate": 0, "vat_minor": 0, "total_minor": 800}
     dates = {"issued_on": LONG_AGO, "due_on": LONG_AGO}
     Invoice.objects.create(
