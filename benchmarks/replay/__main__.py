@@ -1,5 +1,6 @@
 """`make replay`: the whole year and a half, through the public API, and every month held against plain Python."""
 
+import io
 import json
 import os
 import sys
@@ -50,8 +51,8 @@ def main() -> int:
         by_month = [(period, list(rows)) for period, rows in groupby(sorted(found, key=_when), key=_period)]
         for period, rows in by_month:
             seconds += report(url, market.key, recommend(market, rows), period)
-            call_command("close_validation_periods", as_of=f"{rows[-1].on}T23:59:59Z", verbosity=0)
-            call_command("settle", "--period", period, stdout=open(os.devnull, "w"))  # noqa: SIM115
+            call_command("close_validation_periods", "--as-of", f"{rows[-1].on}T23:59:59Z", stdout=io.StringIO())
+            call_command("settle", "--period", period, stdout=io.StringIO())
             month = expected[period]
             wrong += list(disagreements(period, month))
             paid = sum(month.paid.values())
