@@ -47,10 +47,11 @@ RAKO_AMOUNT_TOLERANCES = {
     "flights": setting("RAKO_AMOUNT_TOLERANCE_FLIGHTS", percent, "0"),
     "hotels": setting("RAKO_AMOUNT_TOLERANCE_HOTELS", percent, "0"),
 }
-# Who writes invoices, as they name it; lines of the address are separated by "|".
+# Who writes invoices, as they name it; lines of the address are separated by "|". Live: no month is closed without.
+_seller = ("", "") if RAKO_MODE == "live" else ("Rako sandbox", "1 Sandbox Street|London|United Kingdom")
 RAKO_INVOICE_SELLER = {
-    "name": setting("RAKO_INVOICE_NAME", text, "Rako sandbox"),
-    "address": setting("RAKO_INVOICE_ADDRESS", text, "1 Sandbox Street|London|United Kingdom").replace("|", "\n"),
+    "name": setting("RAKO_INVOICE_NAME", str, _seller[0]),
+    "address": setting("RAKO_INVOICE_ADDRESS", str, _seller[1]).replace("|", "\n"),
     "vat_number": setting("RAKO_INVOICE_VAT_NUMBER", str, ""),
 }
 # Who pays builders, and from which account. What is published with the source, only the sandbox may use.

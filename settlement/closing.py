@@ -43,10 +43,12 @@ class _Undone(Exception):
 def settle(period: Period, *, is_dry_run: bool = False) -> Batch:
     """Close a month and order its payouts; a month that is closed gives its batch. Nothing stays of a dry run.
 
-    Raises CannotSettle for a month that is not over or comes before one that is closed, and if the log does not
-    catch up.
+    Raises CannotSettle for a month that is not over or comes before one that is closed, without a seller to name on
+    invoices, and if the log does not catch up.
     """
     _check_over(period)
+    if not (settings.RAKO_INVOICE_SELLER["name"] and settings.RAKO_INVOICE_SELLER["address"]):
+        raise CannotSettle("RAKO_INVOICE_NAME and RAKO_INVOICE_ADDRESS are not set: invoices need a seller")
     # Before the transaction: entries that are committed by now belong to it, whoever sequences them.
     _wait_for_log()
     try:

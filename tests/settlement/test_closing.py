@@ -103,6 +103,13 @@ def test_a_month_that_is_not_over_is_refused_where_time_is_real(settings):
         settle(Period("2999-01"))
 
 
+def test_invoices_need_a_seller(settings):
+    settings.RAKO_INVOICE_SELLER = {"name": "", "address": "", "vat_number": ""}
+
+    with pytest.raises(CannotSettle, match="RAKO_INVOICE_NAME"):
+        close(1)
+
+
 def test_a_month_without_sales_is_closed_like_any_other():
     batch = close(1)
 
