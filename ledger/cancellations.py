@@ -31,7 +31,9 @@ def cancel_conversion(conversion: Conversion, *, reason: str) -> Cancelled:
     )
     tell(conversion.merchant_id, told, conversion=conversion)
     conversion.refresh_from_db()
-    event = Event.objects.get(merchant=conversion.merchant_id, kind=told.kind, reference=told.reference)
+    event = Event.objects.get(
+        merchant=conversion.merchant_id, kind=told.kind, reference=told.reference, is_inherited=False
+    )
     entry = Entry.objects.get(idempotency_key=f"event:{event.pk}")
     appended = Appended(entry.pk, entry.entry_id, entry.stream_seq, entry.recorded_at, bytes(entry.leaf_hash), False)
     return Cancelled(event, appended, conversion)

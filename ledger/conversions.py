@@ -121,7 +121,7 @@ def _credit(recommendation: Recommendation, evidence: SaleEvidence, told: list[E
                 return OrderAttributed()
         successor_id = supersede(rival, evidence)
         recorded = _make(recommendation, with_service_date(evidence, rival), conversion_id=successor_id)
-        hand_over(rival, recorded.conversion)
+        hand_over(rival, recorded.conversion, evidence)
         return recorded
     if rival.session_id != recommendation.session_id:
         return OrderAttributed()

@@ -1,11 +1,12 @@
 """What we decide about a sale ourselves, told of exactly one conversion: for disputes and for holds."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 
 from ledger.lifecycle import CannotMove, Told, tell
 from ledger.models import Conversion, Event, Evidence
+from ledger.priority import live
 
 # Our own events are in a space of their own, which no processor's references enter.
 OURS = "aap:"
@@ -18,23 +19,28 @@ def decide_of(
     reason: str,
     amount_minor: int | None = None,
 ) -> Conversion:
-    """Tell one event of each kind of a conversion, now; only a correction takes the amount. Inside a transaction.
+    """Tell one event of each kind of a sale, now; only a correction takes the amount. Inside a transaction.
 
-    Raises CannotMove.
+    It is told of the conversion that has the sale by now, if another superseded this one. Raises
+    CannotMove.
     """
     proof = Evidence.objects.filter(conversion=conversion).order_by("pk").values_list("reference", flat=True).first()
-    moved, at = conversion, _now(conversion)
+    moved = live(conversion)
+    at = _now(moved)
     for kind in kinds:
         amount = amount_minor if kind == Event.Kind.CORRECTED else None
         told = Told(kind, str(proof), reference, at, amount, reason)
-        found = tell(conversion.merchant_id, told)
-        if found is None or found.pk != conversion.pk:
-            raise CannotMove("The sale's payment belongs to another sale, too")
+        found = tell(conversion.merchant_id, told, conversion=moved)
+        if found is None:
+            raise CannotMove("There is no such sale")
         moved = found
     return moved
 
 
 def _now(conversion: Conversion) -> datetime:
     """A decision comes after all that it decides about, even what a clock ahead of ours has dated."""
-    newest = conversion.events.order_by("-occurred_at").values_list("occurred_at", flat=True).first()
-    return max(timezone.now(), newest or timezone.now())
+    # What starts a validation is told ahead of its time, and decisions are not about it.
+    events = conversion.events.exclude(kind=Event.Kind.VALIDATION_STARTED)
+    newest = events.order_by("-occurred_at").values_list("occurred_at", flat=True).first()
+    now = timezone.now()
+    return now if newest is None else max(now, newest + timedelta(milliseconds=1))

@@ -10,6 +10,7 @@ from ledger.decisions import OURS, decide_of
 from ledger.fraud_rules import Signal
 from ledger.lifecycle import CannotMove
 from ledger.models import Conversion, Event, FraudHold
+from ledger.priority import live
 from rako.core.errors import Conflict
 from rako.core.facts import Fact, state
 from rako.core.postgres import violated
@@ -59,7 +60,7 @@ def confirm(hold: FraudHold, reason: str) -> None:
     found = _open_ones(conversion=hold.conversion_id)
     if hold.pk not in {each.pk for each in found}:
         raise HoldEnded()
-    decide_of(hold.conversion, Event.Kind.FRAUD_FOUND, reference=reference_of(hold), reason=reason)
+    _decide(hold, Event.Kind.FRAUD_FOUND, reason)
     # Held, its reversal would wait, too: no settlement would take it.
     for each in found:
         _end(each, State.CONFIRMED, reason)
@@ -92,8 +93,14 @@ def _open_ones(**which: Any) -> list[FraudHold]:
     return found
 
 
+def _decide(hold: FraudHold, kind: Event.Kind, reason: str) -> None:
+    # A sale that another builder's path has by now does not answer for this one.
+    if live(hold.conversion).builder_id == hold.conversion.builder_id:
+        decide_of(hold.conversion, kind, reference=reference_of(hold), reason=reason)
+
+
 def _end(hold: FraudHold, to: State, reason: str) -> None:
-    decide_of(hold.conversion, Event.Kind.RELEASED, reference=reference_of(hold), reason=reason)
+    _decide(hold, Event.Kind.RELEASED, reason)
     hold.state = to
     FraudHold.objects.filter(pk=hold.pk).update(state=to, ended_at=timezone.now(), reason=reason[:300])
     state(_fact(hold))

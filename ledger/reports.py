@@ -137,7 +137,8 @@ def _with_service_date(recorded: Recorded, report: Report) -> Recorded:
         sha256=content_hash(content),
     )
     tell(conversion.merchant_id, told, conversion=conversion)
-    stored = Event.objects.get(merchant=conversion.merchant_id, kind=told.kind, reference=told.reference)
+    same = {"kind": told.kind, "reference": told.reference, "is_inherited": False}
+    stored = Event.objects.get(merchant=conversion.merchant_id, **same)
     if stored.occurred_at != begins_at:
         raise ReportConflict()
     conversion.refresh_from_db()

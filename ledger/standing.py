@@ -79,7 +79,9 @@ def derive(sale: Sale, events: Collection[Happening]) -> Standing:
         retained=retained,
         validation_ends_at=ends_at,
         accounts=confirmed(retained) if Kind.VALIDATED in kinds else accrued(retained),
-        is_held=disputed is not None or bool(_references(told, Kind.HELD) - _references(told, Kind.RELEASED)),
+        # What is superseded earns nothing, and its reversal waits for nothing.
+        is_held=not is_superseded
+        and (disputed is not None or bool(_references(told, Kind.HELD) - _references(told, Kind.RELEASED))),
         is_superseded=is_superseded,
     )
 

@@ -3,11 +3,9 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from django.utils import timezone
-
 from ledger.evidence import SaleEvidence
 from ledger.lifecycle import Kind, Told, carry_out, tell_of
-from ledger.models import Conversion, Event
+from ledger.models import Conversion, Event, Evidence
 from rako.core.ids import new_id
 
 # Decided about the one conversion: its successor is validated by itself, in its own time.
@@ -26,7 +24,8 @@ def supersede(conversion: Conversion, evidence: SaleEvidence) -> str:
         kind=Kind.SUPERSEDED,
         sale_reference=conversion.order_reference,
         reference=successor_id,
-        occurred_at=timezone.now(),
+        # With the sale that takes over: what one earns and the other loses falls into one month.
+        occurred_at=evidence.occurred_at,
         reason=f"The sale was proven by {evidence.path!s}, which comes before {conversion.attribution_path}",
         sha256=evidence.sha256,
         received_at=evidence.received_at,
@@ -43,9 +42,14 @@ def with_service_date(evidence: SaleEvidence, conversion: Conversion) -> SaleEvi
     return replace(evidence, service_on=(ends_at - timedelta(days=conversion.validation_days)).date())
 
 
-def hand_over(conversion: Conversion, successor: Conversion) -> None:
-    """What happened to the sale so far – refunds, disputes, milestones – holds for its new conversion, too."""
+def hand_over(conversion: Conversion, successor: Conversion, evidence: SaleEvidence) -> None:
+    """What happened to the sale so far – refunds, disputes, milestones – holds for its new conversion, too.
+
+    But for what was decided about its value, if a payment says what that is.
+    """
     left_out = _OWN if conversion.builder_id == successor.builder_id else (*_OWN, *_OF_BUILDER)
+    if evidence.source == Evidence.Source.PSP_EVENT:
+        left_out = (*left_out, Kind.CORRECTED)
     inherited = [
         Event(
             conversion=successor,

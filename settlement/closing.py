@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from ledger.models import Head
 from ledger.sequencer import Sequencer, lag
+from ledger.validation import close_validation_periods
 from merchants.models import Merchant
 from rako.core.errors import Conflict
 from rako.core.ids import new_id
@@ -49,6 +50,10 @@ def settle(period: Period, *, is_dry_run: bool = False) -> Batch:
     _check_over(period)
     if not (settings.RAKO_INVOICE_SELLER["name"] and settings.RAKO_INVOICE_SELLER["address"]):
         raise CannotSettle("RAKO_INVOICE_NAME and RAKO_INVOICE_ADDRESS are not set: invoices need a seller")
+    if not is_dry_run:
+        # What was over by the month's end belongs to it, whenever the worker came by last.
+        for _ in close_validation_periods(min(period.ends_at, timezone.now())):
+            pass
     # Before the transaction: entries that are committed by now belong to it, whoever sequences them.
     _wait_for_log()
     try:

@@ -19,7 +19,8 @@ from django.db import connection
 from settlement.periods import Period
 
 # `fresh`: entries not looked at before, and those of conversions that waited. `later`: where the next month begins in
-# a stream. `held`: streams that the last word holds. Streams with neither, nearly all, are only summed up.
+# a stream (what starts a validation may be dated ahead, and moves nothing). `held`: streams that were held when the
+# month ended, or are by now. Streams with neither, nearly all, are only summed up.
 _JUDGED = """
 WITH waited AS MATERIALIZED (
     SELECT conversion_id, after_seq FROM settlement_waiting WHERE batch_id = %(previous)s
@@ -34,18 +35,19 @@ WITH waited AS MATERIALIZED (
         AND entry.kind LIKE 'conversion.%%'
     JOIN ledger_leaf leaf ON leaf.entry_id = entry.id AND leaf.index < %(cut)s
 ), later AS MATERIALIZED (
-    SELECT stream_id, min(stream_seq) AS first_seq FROM fresh WHERE occurred_at >= %(ends_at)s GROUP BY stream_id
+    SELECT stream_id, min(stream_seq) AS first_seq FROM fresh
+    WHERE occurred_at >= %(ends_at)s AND kind <> 'conversion.validation_started' GROUP BY stream_id
 ), due AS MATERIALIZED (
     SELECT fresh.* FROM fresh LEFT JOIN later USING (stream_id) WHERE later.first_seq IS NULL OR stream_seq < first_seq
+), suspects AS MATERIALIZED (
+    SELECT stream_id FROM fresh WHERE kind IN ('conversion.dispute_opened', 'conversion.held')
+    UNION SELECT conversion_id FROM waited
+), words AS (
+    SELECT stream_id, max(stream_seq) AS stream_seq FROM due JOIN suspects USING (stream_id) GROUP BY stream_id
+    UNION SELECT stream_id, max(stream_seq) FROM fresh JOIN suspects USING (stream_id) GROUP BY stream_id
 ), held AS MATERIALIZED (
-    SELECT suspect.stream_id FROM (
-        SELECT DISTINCT stream_id FROM due WHERE kind IN ('conversion.dispute_opened', 'conversion.held')
-        UNION SELECT conversion_id FROM waited
-    ) suspect CROSS JOIN LATERAL (
-        SELECT body FROM ledger_entry last
-        WHERE last.stream_id = suspect.stream_id AND last.kind LIKE 'conversion.%%'
-            AND last.stream_seq = (SELECT max(stream_seq) FROM due WHERE due.stream_id = suspect.stream_id)
-    ) told WHERE (convert_from(told.body, 'UTF8')::jsonb #>> '{facts,is_held}')::boolean
+    SELECT DISTINCT stream_id FROM words JOIN ledger_entry entry USING (stream_id, stream_seq)
+    WHERE (convert_from(entry.body, 'UTF8')::jsonb #>> '{facts,is_held}')::boolean
 ), moved AS MATERIALIZED (
     SELECT due.stream_id AS conversion_id, posting.currency,
         max(posting.owner_id) FILTER (WHERE posting.account = 'merchant_receivable') AS merchant_id,
@@ -63,14 +65,18 @@ WITH waited AS MATERIALIZED (
              WHEN merchant_id = ANY(%(held_merchants)s) THEN 'findings' END AS waits
     FROM moved
 ), lines AS (
-    SELECT conversion_id, currency, coalesce(merchant_id, '') AS merchant_id, coalesce(builder_id, '') AS builder_id,
+    SELECT conversion_id, currency,
+        -- Rounding may leave a side without a posting.
+        coalesce(merchant_id, (SELECT merchant_id FROM ledger_conversion WHERE id = conversion_id)) AS merchant_id,
+        coalesce(builder_id, (SELECT builder_id FROM ledger_conversion WHERE id = conversion_id)) AS builder_id,
         commission::bigint AS commission_minor, fee::bigint AS fee_minor, payout::bigint AS payout_minor,
-        last_seq AS up_to_seq, occurred_at < %(late_before)s AS is_late
+        last_seq AS up_to_seq,
+        occurred_at < %(late_before)s AND conversion_id NOT IN (SELECT conversion_id FROM waited) AS is_late
     FROM judged WHERE waits IS NULL AND (commission <> 0 OR fee <> 0 OR payout <> 0)
 ), waiting AS (
     SELECT stream_id AS conversion_id, 'held' AS reason, min(stream_seq) - 1 AS after_seq,
         coalesce((SELECT sum(payout) FROM judged WHERE conversion_id = stream_id), 0)::bigint AS payout_minor
-    FROM due JOIN held USING (stream_id) GROUP BY stream_id
+    FROM fresh JOIN held USING (stream_id) GROUP BY stream_id
     UNION ALL
     SELECT conversion_id, waits, min(first_seq) - 1, sum(payout)::bigint
     FROM judged WHERE waits = 'findings' GROUP BY conversion_id, waits

@@ -28,7 +28,7 @@ ORDER BY row_id LIMIT 1000
 """
 
 
-# What refuses moves of payouts, and a second payment of anything (migration 0010).
+# What refuses moves of payouts, and a second payment of anything (migration 0003).
 TRIGGERS = {
     "settlement_payout_moves": ("settlement_payout", "settlement_check_payout_move"),
     "settlement_invoice_paid_once": ("settlement_invoice", "rako_refuse_change"),

@@ -112,7 +112,7 @@ class Migration(migrations.Migration):
                 ('fee_minor', models.BigIntegerField()),
                 ('payout_minor', models.BigIntegerField()),
                 ('up_to_seq', models.PositiveIntegerField()),
-                ('is_late', models.BooleanField(help_text='It happened in a month that was closed when it was told.')),
+                ('is_late', models.BooleanField(help_text='It happened in a month that was closed when it was told; not what only waited.')),
                 ('batch', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='lines', to='settlement.batch')),
                 ('conversion', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='settlement_lines', to='ledger.conversion')),
                 ('statement', models.ForeignObject(from_fields=['batch', 'builder_id', 'currency'], on_delete=django.db.models.deletion.DO_NOTHING, related_name='lines', to='settlement.statement', to_fields=['batch', 'builder', 'currency'])),

@@ -58,7 +58,9 @@ class Line(AppendOnlyModel):
     fee_minor = models.BigIntegerField()
     payout_minor = models.BigIntegerField()
     up_to_seq = models.PositiveIntegerField()
-    is_late = models.BooleanField(help_text="It happened in a month that was closed when it was told.")
+    is_late = models.BooleanField(
+        help_text="It happened in a month that was closed when it was told; not what only waited."
+    )
     statement = models.ForeignObject(
         Statement,
         models.DO_NOTHING,

@@ -231,7 +231,7 @@ def test_replaying_an_unknown_delivery_says_so(db):
 def test_processing_costs_a_fixed_number_of_queries(checkout, django_assert_max_num_queries):
     event = paid_event(checkout)
 
-    with django_assert_max_num_queries(17):
+    with django_assert_max_num_queries(18):
         deliver(checkout.connection, event)
 
 

@@ -177,7 +177,9 @@ def test_both_parties_see_that_a_sale_is_held_and_by_which_rule(sale, builder, m
     listed = answer(builder.get("/v1/conversions"))["conversions"]
 
     assert (free["isHeld"], free["heldBy"]) == (False, [])
-    assert told[0] == told[1] == listed[0] | {"milestones": []}
+    shared = [{name: value for name, value in sale.items() if not name.endswith("Number")} for sale in told]
+    assert shared[0] == shared[1]
+    assert told[0] == listed[0] | {"milestones": []}
     assert (told[0]["isHeld"], told[0]["heldBy"]) == (True, ["click_flood", "velocity_day"])
 
 

@@ -2,6 +2,7 @@
 
 import os
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -202,7 +203,49 @@ def test_a_disputed_sale_waits_until_it_is_resolved(parties):
 
     assert [lines(batch) for batch in (first, second, third)] == [{}, {}, {sale.pk: (800, 160, 640)}]
     assert [waiting(batch) for batch in (first, second, third)] == [{sale.pk: "held"}, {sale.pk: "held"}, {}]
-    assert Line.objects.get().is_late
+    assert not Line.objects.get().is_late
+
+
+def test_a_sale_that_is_disputed_before_the_month_is_closed_waits(parties):
+    sale = confirmed(JANUARY, **parties)
+    happened(sale, Kind.DISPUTE_OPENED, FEBRUARY, "d1")
+
+    assert waiting(close(1)) == {sale.pk: "held"}
+
+
+def test_what_was_over_by_the_months_end_is_validated_first(parties):
+    sale = sold(JANUARY - timedelta(days=31), **parties)
+
+    assert lines(close(1)) == {sale.pk: (800, 160, 640)}
+
+
+def test_a_validation_that_was_to_start_later_keeps_nothing_back(builder):
+    offer = OfferFactory(vertical="broadband", terms={"type": "cpa", "amount_minor": 800})
+    sale = sold(JANUARY - timedelta(days=60), offer=offer, session__agent__builder=builder)
+    happened(sale, Kind.VALIDATION_STARTED, MARCH + timedelta(days=300))
+    happened(sale, Kind.VALIDATION_STARTED, JANUARY - timedelta(days=40))
+
+    assert lines(close(1)) == {sale.pk: (800, 160, 640)}
+
+
+def test_a_difference_that_rounding_leaves_to_one_side_has_both_parties(builder):
+    offer = OfferFactory(vertical="flights", price_minor=18860, terms={"type": "percentage", "rate": "5"})
+    sale = sold(JANUARY, 18860, offer=offer, session__agent__builder=builder)
+    happened(sale, Kind.VALIDATION_STARTED, JANUARY)
+    close(1)
+    happened(sale, Kind.CORRECTED, FEBRUARY, amount=18840)
+
+    batch = close(2)
+
+    assert lines(batch) == {sale.pk: (-1, -1, 0)}
+    assert statement(batch) == (754, 0, 0, 0, 754)
+
+
+def test_a_merchant_whose_commission_is_all_fee_is_settled(builder):
+    offer = OfferFactory(merchant=MerchantFactory(network_fee_rate=Decimal(1)))
+    sale = confirmed(JANUARY, offer=offer, session__agent__builder=builder)
+
+    assert lines(close(1)) == {sale.pk: (800, 800, 0)}
 
 
 def test_a_sale_held_before_its_validation_waits_after_it(parties):
@@ -286,7 +329,7 @@ def test_eight_at_once_close_a_month_once(parties):
 @pytest.mark.parametrize("table", ["batch", "line", "waiting", "invoice", "statement", "payout"])
 def test_postgres_lets_nobody_change_a_closed_month(parties, table):
     sale = confirmed(JANUARY, **parties)
-    for _ in range(3):
+    for _ in range(4):
         confirmed(JANUARY, **parties)
     happened(sale, Kind.DISPUTE_OPENED, FEBRUARY)
     close(1)
