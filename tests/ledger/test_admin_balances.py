@@ -88,11 +88,13 @@ def test_postings_are_paged_without_loss():
     for _ in range(130):
         move(100)
 
-    first = postings(ACCRUED, None)
-    second = postings(ACCRUED, first.before)
+    pages = [first := postings(ACCRUED, None)]
+    while pages[-1].before is not None:
+        pages.append(postings(ACCRUED, pages[-1].before))
 
-    seen = [posting.entry_id for found in (first, second) for posting, _ in found.rows]
-    assert (len(first.rows), len(second.rows), second.before) == (100, 30, None)
+    # Numbers of entries that other tests undid are looked through, too.
+    seen = [posting.entry_id for page in pages for posting, _ in page.rows]
+    assert (len(first.rows), len(seen)) == (100, 130)
     assert seen == sorted(set(seen), reverse=True)
     assert (first.debit, first.credit) == ("100.00", "0.00")
 
