@@ -34,7 +34,7 @@ def every_fortieth():
         pytest.skip(f"!! NOT TESTED: {error}")
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)  # eighteen months take longer than one transaction may
 def test_eighteen_months_come_out_as_plain_python_reckons_them(every_fortieth):
     market = open_market()
     merchant = Api(market.key)
