@@ -1,6 +1,7 @@
 # `make help` lists the targets. Everything runs in .venv, which they create; nothing is installed elsewhere.
 PYTHON ?= python3
 PORT ?= 3456
+PROCESSES ?= 2
 BIN := .venv/bin
 RUNTIME := .venv/.runtime-ready
 DEVELOPMENT := .venv/.development-ready
@@ -17,10 +18,10 @@ demo: $(RUNTIME) ## Walk the main job over HTTP on a free port, print each step,
 serve: $(RUNTIME) ## Run web, worker and sequencer until Ctrl-C  [PORT=3456]
 	@$(BIN)/python manage.py serve --port $(PORT)
 
-test: $(DEVELOPMENT) lint ## Lint, types, migrations, architecture and the whole test suite
+test: $(DEVELOPMENT) lint ## Lint, types, migrations, architecture and the whole test suite  [PROCESSES=2]
 	@$(BIN)/python manage.py makemigrations --check --dry-run
 	@$(BIN)/python -m tests.counterparties.install || test -z "$(RAKO_TEST_REQUIRE)"
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
 
 test-deep: $(DEVELOPMENT) ## The ledger's attack, crash and random tests at a hundred times their size (hours)
 	@RAKO_TEST_DEPTH=100 $(BIN)/python -m pytest tests/core/tlog tests/core/test_facts.py tests/ledger tests/tools $(ARGS)

@@ -90,13 +90,6 @@ def about_missing_sale(agent: Agent, claim: MissingSale) -> Dispute:
     )
 
 
-def value_of(conversion: Conversion) -> int:
-    """What the sale is worth by now: as recorded, or as last corrected."""
-    corrections = conversion.events.filter(kind=Event.Kind.CORRECTED).order_by("-occurred_at")
-    corrected = corrections.values_list("amount_minor", flat=True).first()
-    return conversion.transaction_value_minor if corrected is None else corrected
-
-
 def _check_standing(conversion: Conversion, kind: Kind) -> None:
     if conversion.is_superseded:
         raise CannotDispute("Another recommendation has this order")
@@ -123,7 +116,7 @@ def _claimed_value(conversion: Conversion, kind: Kind, value: int | float | None
     minor = _minor(value, conversion.currency)
     if minor == 0:
         raise BadRequest("claimedValue must be more than zero", code="invalid_field")
-    if minor == value_of(conversion):
+    if minor == conversion.value_minor:
         raise CannotDispute("claimedValue is the recorded one")
     return minor
 

@@ -10,21 +10,20 @@ from ulid import ULID
 
 from ledger.models import Conversion, Status
 from ledger.models.conversion import Level, Path
+from ledger.settled import SETTLEMENTS, of_settlement
 from rako.core.errors import BadRequest
 from rako.core.ids import is_id
 
-# As replies name them.
-_STATUSES = {
+# As replies name them: settlements say the last two of a validated sale.
+_STORED = {
     "pending": (Status.MATCHED, Status.PENDING_VALIDATION),
-    **{
-        status.value: (status,)
-        for status in (Status.VALIDATED, Status.DISPUTED, Status.RESOLVED, Status.REJECTED, Status.CLAWED_BACK)
-    },
+    **{status.value: (status,) for status in (Status.DISPUTED, Status.RESOLVED, Status.REJECTED, Status.CLAWED_BACK)},
 }
+_STATUSES = (*_STORED, *SETTLEMENTS)
 _LONGEST_REFERENCE = 200
 # As the API's description has them.
 FILTERS = [
-    OpenApiParameter("status", str, enum=list(_STATUSES)),
+    OpenApiParameter("status", str, enum=_STATUSES),
     OpenApiParameter("attributionPath", str, enum=Path.values),
     OpenApiParameter("verificationLevel", str, enum=Level.values),
     OpenApiParameter("sessionId", str),
@@ -39,7 +38,7 @@ _DRAWN_BEFORE_MS = 60_000
 def narrowed(rows: QuerySet[Conversion], asked: Mapping[str, str], *, is_merchant: bool) -> QuerySet[Conversion]:
     """The rows that meet all that is asked for; empty parameters ask for nothing. Raises BadRequest."""
     if status := asked.get("status"):
-        rows = rows.filter(status__in=_STATUSES[_one_of("status", status, _STATUSES)])
+        rows = _of_status(rows, _one_of("status", status, _STATUSES))
     if path := asked.get("attributionPath"):
         rows = rows.filter(attribution_path=_one_of("attributionPath", path, Path.values))
     if level := asked.get("verificationLevel"):
@@ -54,6 +53,12 @@ def narrowed(rows: QuerySet[Conversion], asked: Mapping[str, str], *, is_merchan
     if until is not None:
         rows = rows.filter(pk__lt=_lowest_id(until), recorded_at__lt=until)
     return rows
+
+
+def _of_status(rows: QuerySet[Conversion], status: str) -> QuerySet[Conversion]:
+    if status in _STORED:
+        return rows.filter(status__in=_STORED[status])
+    return of_settlement(rows.filter(status=Status.VALIDATED), Status(status))
 
 
 def _one_of(name: str, value: str, allowed: Any) -> str:

@@ -7,6 +7,7 @@ the entries of the conversion come out the same.
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
@@ -232,12 +233,27 @@ def move(conversion: Conversion, before: Standing, after: Standing, event: Event
     check_move(before, after, event)
     # Compare and swap: a concurrent mover gets zero rows, not a double transition.
     row = Conversion.objects.filter(pk=conversion.pk, status=before.status)
-    changes = {name: getattr(after, name) for name in ("status", "validation_ends_at", "is_held", "is_superseded")}
+    changes = standing_values(conversion, after)
     if not row.update(**changes):
         raise CannotMove(f"Conversion {conversion.pk} is no longer {before.status}")
     vars(conversion).update(changes)
     Session.objects.filter(pk=conversion.session_id).update(status=SESSION_STATUS[after.status])
     state(fact_of(conversion, before, after, event))
+
+
+def standing_values(conversion: Conversion, standing: Standing) -> dict[str, Any]:
+    """What a conversion's row says of its standing, by the names of the columns."""
+    return {
+        "status": standing.status,
+        "validation_ends_at": standing.validation_ends_at,
+        "is_held": standing.is_held,
+        "is_superseded": standing.is_superseded,
+        "corrected_value_minor": standing.corrected_minor,
+        "refunded_minor": standing.refunded_minor,
+        "reversed_commission_minor": conversion.commission_minor - standing.retained.amount,
+        "reversed_fee_minor": conversion.network_fee_minor - standing.retained.fee,
+        "reversed_payout_minor": conversion.builder_payout_minor - standing.retained.payout,
+    }
 
 
 def check_move(before: Standing, after: Standing, event: Event) -> None:

@@ -6,11 +6,13 @@ A sale is stored as validated for good; that a batch has it, and that it is paid
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 
 from ledger.models import Conversion, Status
 from rako.core.wire import instant
 
+# What a validated sale is shown as: in no batch yet, in one, in batches that are all paid out.
+SETTLEMENTS = (Status.VALIDATED.value, Status.SETTLEMENT_PENDING.value, Status.SETTLED.value)
 _REVERSED = (Status.REJECTED, Status.CLAWED_BACK)
 
 
@@ -35,6 +37,16 @@ def standing(sale: Conversion) -> Status:
     if not lines:
         return status
     return Status.SETTLED if all(_paid_out_at(line) for line in lines) else Status.SETTLEMENT_PENDING
+
+
+def of_settlement(sales: QuerySet[Conversion], status: Status) -> QuerySet[Conversion]:
+    """Of validated sales, those that are shown in one of the SETTLEMENTS."""
+    line: Any = _related(Conversion, "settlement_lines")
+    lines = line.objects.filter(conversion=OuterRef("pk"))
+    if status == Status.VALIDATED:
+        return sales.filter(~Exists(lines))
+    is_unpaid = Exists(lines.filter(statement__payout__paid_at=None))
+    return sales.filter(Exists(lines), is_unpaid if status == Status.SETTLEMENT_PENDING else ~is_unpaid)
 
 
 def settlement_wire(sale: Conversion, *, is_merchant: bool) -> dict[str, Any]:

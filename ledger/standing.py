@@ -47,10 +47,13 @@ class Sale:
 class Standing:
     """Status, the commission that is left, when validation ends, and the accounts that this occupies.
 
+    `corrected_minor` is the value that the sale was corrected to, `refunded_minor` what of it takes back commission.
     What is held waits in its accounts: no settlement takes it.
     """
 
     status: Status
+    corrected_minor: int | None
+    refunded_minor: int
     retained: Split
     validation_ends_at: datetime | None
     accounts: dict[Account, int]
@@ -63,9 +66,8 @@ def derive(sale: Sale, events: Collection[Happening]) -> Standing:
     told = sorted(events, key=lambda event: (event.occurred_at, _RANK[event.kind], event.reference))
     kinds = {event.kind for event in told}
     ends_at = _validation_end(sale, told)
-    value = next(
-        (event.amount_minor or 0 for event in reversed(told) if event.kind == Kind.CORRECTED), sale.value_minor
-    )
+    corrected = next((event.amount_minor for event in reversed(told) if event.kind == Kind.CORRECTED), None)
+    value = sale.value_minor if corrected is None else corrected
     reversed_by, refunded = _reversals(told, ends_at)
     if refunded >= value > 0:
         reversed_by = reversed_by or Status.CLAWED_BACK
@@ -76,6 +78,8 @@ def derive(sale: Sale, events: Collection[Happening]) -> Standing:
     disputed = _disputed(told)
     return Standing(
         status=reversed_by or disputed or _advance(kinds, ends_at),
+        corrected_minor=corrected,
+        refunded_minor=min(refunded, value),
         retained=retained,
         validation_ends_at=ends_at,
         accounts=confirmed(retained) if Kind.VALIDATED in kinds else accrued(retained),

@@ -48,10 +48,13 @@ class ConvertBody(WireSerializer):
     service_date = DateField(required=False)
 
 
-class CommissionReply(WireSerializer):
+class SplitReply(WireSerializer):
     amount = serializers.FloatField()
     network_fee = serializers.FloatField()
     builder_payout = serializers.FloatField()
+
+
+class CommissionReply(SplitReply):
     type = serializers.ChoiceField(choices=["cpa", "percentage", "hybrid"])
 
 
@@ -59,8 +62,8 @@ class ReportReply(WireSerializer):
     conversion_id = serializers.CharField()
     session_id = serializers.CharField()
     order_reference = serializers.CharField()
-    transaction_value = serializers.FloatField()
-    commission = CommissionReply()
+    transaction_value = serializers.FloatField(help_text="As reported, or as corrected since.")
+    commission = CommissionReply(help_text="What is left of it.")
     status = serializers.CharField()
     validation_period_days = serializers.IntegerField()
 
@@ -74,6 +77,8 @@ class ConversionReply(ReportReply):
     offer_id = serializers.CharField()
     merchant_id = serializers.CharField()
     currency = serializers.CharField()
+    refunded_value = serializers.FloatField(help_text="Refunds that take back commission: those during validation.")
+    reversed = SplitReply(help_text="What was taken back of the commission; below zero, a correction added it.")
     attribution_path = serializers.CharField()
     verification_level = serializers.CharField()
     is_superseded = serializers.BooleanField(help_text="A path of higher priority has the sale: this earns nothing.")
@@ -196,16 +201,16 @@ def entry_wire(entry: Entry, opening: Opening | None, receipt: str) -> dict[str,
 
 
 def report_wire(conversion: Conversion, order_reference: str) -> dict[str, Any]:
-    """The reply to a report, under the merchant's own order reference."""
+    """The reply to a report, under the merchant's own order reference: value and commission as they are by now."""
     return {
         "conversionId": conversion.pk,
         "sessionId": conversion.session_id,
         "orderReference": order_reference,
-        "transactionValue": to_wire(conversion.transaction_value_minor, conversion.currency),
+        "transactionValue": to_wire(conversion.value_minor, conversion.currency),
         "commission": {
-            "amount": to_wire(conversion.commission_minor, conversion.currency),
-            "networkFee": to_wire(conversion.network_fee_minor, conversion.currency),
-            "builderPayout": to_wire(conversion.builder_payout_minor, conversion.currency),
+            "amount": to_wire(conversion.retained_commission_minor, conversion.currency),
+            "networkFee": to_wire(conversion.retained_fee_minor, conversion.currency),
+            "builderPayout": to_wire(conversion.retained_payout_minor, conversion.currency),
             "type": conversion.commission_type,
         },
         "status": status_wire(conversion),
@@ -220,6 +225,12 @@ def conversion_wire(conversion: Conversion, *, is_merchant: bool) -> dict[str, A
         "offerId": conversion.offer_id,
         "merchantId": conversion.merchant_id,
         "currency": conversion.currency,
+        "refundedValue": to_wire(conversion.refunded_minor, conversion.currency),
+        "reversed": {
+            "amount": to_wire(conversion.reversed_commission_minor, conversion.currency),
+            "networkFee": to_wire(conversion.reversed_fee_minor, conversion.currency),
+            "builderPayout": to_wire(conversion.reversed_payout_minor, conversion.currency),
+        },
         "attributionPath": conversion.attribution_path,
         "isSuperseded": conversion.is_superseded,
         "verificationLevel": conversion.verification_level,

@@ -1,5 +1,6 @@
 """Shared fixtures: keys, clients, and the one liberty tests take with the database's guards."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -27,6 +28,21 @@ def _forget_keys() -> None:
     """Keys and codes are remembered per process; each test has its own database."""
     keyring.forget()
     codes.forget()
+
+
+@pytest.fixture(autouse=True)
+def _forget_jobs(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What Django empties after a test that commits leaves out the jobs, whose tables are not its own."""
+    yield
+    if "transactional_db" in request.fixturenames or _commits(request):
+        blocker = request.getfixturevalue("django_db_blocker")
+        with blocker.unblock(), connection.cursor() as cursor:
+            cursor.execute("DELETE FROM procrastinate_jobs")
+
+
+def _commits(request: pytest.FixtureRequest) -> bool:
+    marker = request.node.get_closest_marker("django_db")
+    return marker is not None and bool(marker.kwargs.get("transaction"))
 
 
 class Api:

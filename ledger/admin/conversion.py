@@ -4,7 +4,8 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, F, QuerySet, Sum
+from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.loader import render_to_string
@@ -22,7 +23,13 @@ from rako.core.admin import ReadOnlyAdmin
 from rako.core.admin_text import badge, change_url, money_column, money_text, time_column
 from rako.core.errors import RakoError
 
-_SUMS = ("transaction_value_minor", "commission_minor", "network_fee_minor", "builder_payout_minor")
+# What is left of each amount that was recorded.
+_LEFT = {
+    "transaction_value": Coalesce("corrected_value_minor", "transaction_value_minor"),
+    "commission": F("commission_minor") - F("reversed_commission_minor"),
+    "network_fee": F("network_fee_minor") - F("reversed_fee_minor"),
+    "builder_payout": F("builder_payout_minor") - F("reversed_payout_minor"),
+}
 # How each status reads at a glance; others are on their way.
 _TONES = {
     Status.VALIDATED: "good",
@@ -70,17 +77,24 @@ class ConversionAdmin(ReadOnlyAdmin):
         (None, {"fields": ("id", "standing", "verification_level", "attribution_path", "merchant", "order_reference")}),
         (
             "Money",
-            {"fields": ("transaction_value", "commission_type", "commission", "network_fee", "builder_payout")},
+            {
+                "fields": (
+                    *("transaction_value", "refunded", "commission_type", "commission", "network_fee"),
+                    *("builder_payout", "reversed_commission"),
+                )
+            },
         ),
         ("From search to payout", {"fields": ("steps",), "classes": ("rako-bare",)}),
         ("Attribution", {"fields": ("session", "recommendation", "agent", "builder", "offer", "code_sha256")}),
         ("Time", {"fields": ("converted", "recorded", "validation_days", "validation_ends")}),
         ("Ledger entries", {"fields": ("entries",), "classes": ("rako-bare",)}),
     )
-    transaction_value = money_column("transaction_value_minor", "transaction value")
-    commission = money_column("commission_minor", "commission")
-    network_fee = money_column("network_fee_minor", "network fee")
-    builder_payout = money_column("builder_payout_minor", "builder's payout")
+    transaction_value = money_column("value_minor", "transaction value", ordering=_LEFT["transaction_value"])
+    commission = money_column("retained_commission_minor", "commission", ordering=_LEFT["commission"])
+    network_fee = money_column("retained_fee_minor", "network fee", ordering=_LEFT["network_fee"])
+    builder_payout = money_column("retained_payout_minor", "builder's payout", ordering=_LEFT["builder_payout"])
+    refunded = money_column("refunded_minor", "refunded during validation")
+    reversed_commission = money_column("reversed_commission_minor", "commission taken back")
     converted = time_column("converted_at", "converted at")
     recorded = time_column("recorded_at", "recorded at")
     validation_ends = time_column("validation_ends_at", "validation ends at")
@@ -147,7 +161,7 @@ class ConversionAdmin(ReadOnlyAdmin):
 
 def totals(conversions: QuerySet[Conversion]) -> list[dict[str, str]]:
     """What these conversions come to, a row for each currency."""
-    sums = {name.removesuffix("_minor"): Sum(name) for name in _SUMS}
+    sums = {name: Sum(amount) for name, amount in _LEFT.items()}
     rows: Any = conversions.order_by("currency").values("currency").annotate(count=Count("pk"), **sums)
     return [
         {name: money_text(row[name], row["currency"]) for name in sums} | {"count": f"{row['count']:,}"} for row in rows

@@ -15,11 +15,8 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from ledger.admin.timeline import timeline
-from ledger.dispute_claims import value_of
 from ledger.dispute_decisions import decide
-from ledger.lifecycle import happenings, sale_of
 from ledger.models import Dispute
-from ledger.standing import derive
 from rako.core.admin import ReadOnlyAdmin, ReasonForm, log_acts
 from rako.core.admin_text import badge, change_url, money_column, money_text, time_column
 from rako.core.errors import RakoError
@@ -173,14 +170,13 @@ def _stake(dispute: Dispute) -> dict[str, Any]:
     if sale is None:
         order = dispute.order_reference or "not given"
         return {"facts": [*facts, ("Order", order), ("Sold at", f"{dispute.sold_at:%Y-%m-%d %H:%M} UTC")]}
-    left = derive(sale_of(sale), happenings(list(sale.events.all()))).retained
     return {
         "facts": [
             *facts,
-            ("Value of the sale", money_text(value_of(sale), currency)),
-            ("Commission left", money_text(left.amount, currency)),
-            ("Builder’s payout", money_text(left.payout, currency)),
-            ("Network fee", money_text(left.fee, currency)),
+            ("Value of the sale", money_text(sale.value_minor, currency)),
+            ("Commission left", money_text(sale.retained_commission_minor, currency)),
+            ("Builder’s payout", money_text(sale.retained_payout_minor, currency)),
+            ("Network fee", money_text(sale.retained_fee_minor, currency)),
             ("Commission at first", money_text(sale.commission_minor, currency)),
         ],
         "sale": sale,

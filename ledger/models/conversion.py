@@ -58,8 +58,9 @@ DUE = (Status.PENDING_VALIDATION, Status.RESOLVED)
 class Conversion(models.Model):
     """A sale credited to one recommendation, with the commission it earns.
 
-    The row is a fact but for `status`, `verification_level`, `validation_ends_at`, `is_held` and `is_superseded`,
-    which PostgreSQL lets change; each change is an entry of the conversion's stream.
+    The row is a fact but for where it stands – `status`, `verification_level`, `validation_ends_at`, `is_held`,
+    `is_superseded`, and what was corrected, refunded and reversed – which PostgreSQL lets change; each change is an
+    entry of the conversion's stream.
     """
 
     Status = Status
@@ -97,6 +98,14 @@ class Conversion(models.Model):
     is_superseded = models.BooleanField(
         default=False, db_default=False, help_text="A path of higher priority has the order."
     )
+    # Written as differences to what was recorded: so a sale to which nothing happened has none.
+    corrected_value_minor = models.BigIntegerField(null=True, blank=True, help_text="The transaction value after all.")
+    refunded_minor = models.BigIntegerField(default=0, db_default=0, help_text="What takes back commission.")
+    reversed_commission_minor = models.BigIntegerField(
+        default=0, db_default=0, help_text="What was taken back of the commission; below zero, a correction added it."
+    )
+    reversed_fee_minor = models.BigIntegerField(default=0, db_default=0)
+    reversed_payout_minor = models.BigIntegerField(default=0, db_default=0)
 
     class Meta:
         ordering = ["-recorded_at", "-id"]
@@ -121,6 +130,15 @@ class Conversion(models.Model):
                 & Q(transaction_value_minor__lte=MAX_MINOR),
                 name="conversion_amounts_are_not_negative",
             ),
+            models.CheckConstraint(
+                condition=Q(
+                    reversed_commission_minor=models.F("reversed_fee_minor") + models.F("reversed_payout_minor"),
+                    reversed_fee_minor__lte=models.F("network_fee_minor"),
+                    reversed_payout_minor__lte=models.F("builder_payout_minor"),
+                )
+                & Q(refunded_minor__gte=0),
+                name="conversion_keeps_no_less_than_nothing",
+            ),
             models.CheckConstraint(condition=Q(currency__in=list(EXPONENTS)), name="conversion_currency_is_known"),
             # A sale without a recommendation has no row: `unmatched` is for evidence alone.
             models.CheckConstraint(
@@ -143,6 +161,9 @@ class Conversion(models.Model):
             models.Index(fields=["agent", "attribution_path", "-id"], condition=_RARE, name="conversion_agent_path"),
             # Superseded ones, too: the unique constraint's index has only the others.
             models.Index(fields=["merchant", "order_reference"], name="conversion_of_order"),
+            # What each side's earnings leave out.
+            models.Index(fields=["merchant"], condition=Q(is_held=True), name="conversion_held_of_merchant"),
+            models.Index(fields=["builder"], condition=Q(is_held=True), name="conversion_held_of_builder"),
             # close_validation_periods reads only this slice.
             models.Index(
                 fields=["validation_ends_at", "id"],
@@ -153,6 +174,26 @@ class Conversion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pk} ({major_text(self.transaction_value_minor, self.currency)} {self.currency})"
+
+    @property
+    def value_minor(self) -> int:
+        """What the sale is worth by now: as recorded, or as last corrected."""
+        return self.transaction_value_minor if self.corrected_value_minor is None else self.corrected_value_minor
+
+    @property
+    def retained_commission_minor(self) -> int:
+        """What is left of the commission."""
+        return self.commission_minor - self.reversed_commission_minor
+
+    @property
+    def retained_fee_minor(self) -> int:
+        """What is left of the network's fee."""
+        return self.network_fee_minor - self.reversed_fee_minor
+
+    @property
+    def retained_payout_minor(self) -> int:
+        """What is left of the builder's payout."""
+        return self.builder_payout_minor - self.reversed_payout_minor
 
 
 class Evidence(AppendOnlyModel):

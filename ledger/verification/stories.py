@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from ledger.conversions import TELL_OF_EVIDENCE
-from ledger.lifecycle import happenings, sale_of
+from ledger.lifecycle import happenings, sale_of, standing_values
 from ledger.models import Conversion, Event
 from ledger.standing import derive
 from ledger.verification.evidence import evidence_differences
@@ -126,13 +126,11 @@ def _standing_differences(conversion: Conversion, told: list[Told]) -> Iterator[
     standing = derive(sale_of(conversion), happenings(list(conversion.events.all())))
     if conversion.status != standing.status:
         yield "V10", f"is {conversion.status}, but what happened makes it {standing.status}"
+    for name, value in standing_values(conversion, standing).items():
+        if name != "status" and getattr(conversion, name) != value:
+            yield "V10", f"{name} is not what happened makes it"
     if conversion.status != told[-1].facts.get("status"):
         yield "V10", f"is {conversion.status}, but its last entry tells otherwise"
-    for name in ("is_held", "is_superseded"):
-        if getattr(conversion, name) != getattr(standing, name):
-            yield "V10", f"{name} is not what happened makes it"
-    if conversion.validation_ends_at != standing.validation_ends_at:
-        yield "V10", "validation_ends_at is not what its events make it"
     levels = [entry.facts.get("verification_level") for entry in told if entry.kind in TELL_OF_EVIDENCE]
     if conversion.verification_level != levels[-1]:
         yield "V10", f"verification_level is {conversion.verification_level}, but its evidence makes it {levels[-1]}"

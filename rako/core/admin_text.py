@@ -57,10 +57,15 @@ def percent_text(percent: Decimal) -> str:
     return f"{percent.normalize():f} %"
 
 
-def money_column(field: str, label: str, currency: str = "currency") -> Callable[[Any, Any], str]:
-    """A column, as an attribute of an admin class, that shows minor units as money; both names may follow relations."""
+def money_column(
+    field: str, label: str, currency: str = "currency", *, ordering: Any = None
+) -> Callable[[Any, Any], str]:
+    """A column, as an attribute of an admin class, that shows minor units as money; both names may follow relations.
 
-    @admin.display(description=label, ordering=field)
+    `ordering` is the expression for what is no column of the database.
+    """
+
+    @admin.display(description=label, ordering=ordering or field)
     def column(_: Any, row: Any) -> str:
         amount, code = (_follow(row, name) for name in (field, currency))
         return money_text(amount, code)

@@ -88,8 +88,9 @@ def test_an_agent_filters_its_own_but_not_by_orders(three, as_agent):
     ("query", "error"),
     [
         (
-            {"status": "settled"},
-            "status must be one of pending, validated, disputed, resolved, rejected, clawed_back",
+            {"status": "matched"},
+            "status must be one of pending, disputed, resolved, rejected, clawed_back, validated, settlement_pending, "
+            "settled",
         ),
         (
             {"attributionPath": "magic"},

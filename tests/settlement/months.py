@@ -17,6 +17,7 @@ from tests.factories import RecommendationFactory
 from tests.ledger.conftest import make_proof
 
 Kind = Event.Kind
+FLIGHT = {"vertical": "flights", "terms": {"type": "percentage", "rate": "10"}}
 _numbers = itertools.count(1)
 JANUARY, FEBRUARY, MARCH = (datetime(2026, month, 15, 12, tzinfo=UTC) for month in (1, 2, 3))
 
@@ -24,7 +25,10 @@ JANUARY, FEBRUARY, MARCH = (datetime(2026, month, 15, 12, tzinfo=UTC) for month 
 def sold(at: datetime, value: int = 1000, **recommendation: Any) -> Conversion:
     """A SIM sold with a CPA of 8.00, unless told otherwise: 1.60 for the network, 6.40 for the builder."""
     reference = f"pi_{next(_numbers)}"
-    proof = make_proof(reference=reference, order_reference=reference, money=Money(value, "GBP"), occurred_at=at)
+    money = Money(value, "GBP")
+    proof = make_proof(
+        reference=reference, order_reference=reference, money=money, occurred_at=at, service_on=at.date()
+    )
     return record_conversion(RecommendationFactory(**recommendation), proof).conversion
 
 

@@ -17,8 +17,9 @@ from settlement.payouts import record_answer, retry, send_payouts
 from settlement.providers.base import Answer
 from settlement.receivables import record_payment
 from settlement.verification import settlement_findings
-from tests.factories import AgentFactory, BuilderFactory, MerchantFactory, OfferFactory
-from tests.settlement.months import FEBRUARY, JANUARY, MARCH, Kind, close, confirmed, happened, sold
+from tests.conftest import Api
+from tests.factories import AgentFactory, AgentKeyFactory, BuilderFactory, MerchantFactory, OfferFactory
+from tests.settlement.months import FEBRUARY, FLIGHT, JANUARY, MARCH, Kind, close, confirmed, happened, sold
 from tests.settlement.payouts import account
 
 pytestmark = pytest.mark.django_db
@@ -119,16 +120,6 @@ def test_a_merchant_sees_what_it_owes(parties):
     assert today.overdue == 0
 
 
-STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("sell"), st.sampled_from([500, 1000, 45_000])),
-        st.tuples(st.sampled_from(["hold", "release", "dispute", "win", "lose", "refund"]), st.integers(0, 7)),
-        st.tuples(st.sampled_from(["close", "send", "pay", "fail", "retry", "tick"]), st.just(0)),
-        st.tuples(st.just("merchant pays"), st.integers(1, 20_000)),
-    ),
-    min_size=4,
-    max_size=14,
-)
 HAPPENS = {
     "hold": (Kind.HELD, "h"),
     "release": (Kind.RELEASED, "h"),
@@ -136,7 +127,20 @@ HAPPENS = {
     "win": (Kind.DISPUTE_WON, "d"),
     "lose": (Kind.DISPUTE_LOST, "d"),
     "refund": (Kind.REFUNDED, "r"),
+    "refund in part": (Kind.REFUNDED, "p"),
+    "correct": (Kind.CORRECTED, "c"),
 }
+PARTS = {"refund": 1, "refund in part": 3, "correct": 2}
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("sell"), st.sampled_from([500, 1000, 45_000])),
+        st.tuples(st.sampled_from([*HAPPENS]), st.integers(0, 7)),
+        st.tuples(st.sampled_from(["close", "send", "pay", "fail", "retry", "tick"]), st.just(0)),
+        st.tuples(st.just("merchant pays"), st.integers(1, 20_000)),
+    ),
+    min_size=4,
+    max_size=14,
+)
 
 
 class Story:
@@ -144,7 +148,7 @@ class Story:
 
     def __init__(self):
         self.merchant, self.builder = MerchantFactory(vat_rate="0.2000"), BuilderFactory()
-        self.offer = OfferFactory(merchant=self.merchant)
+        self.offer = OfferFactory(merchant=self.merchant, **FLIGHT)
         self.agent, self.sales, self.month, self.numbers = AgentFactory(builder=self.builder), [], 1, 0
         account(self.builder)
 
@@ -157,7 +161,7 @@ class Story:
         elif step in HAPPENS and self.sales:
             sale = self.sales[value % len(self.sales)]
             kind, reference = HAPPENS[step]
-            amount = sale.transaction_value_minor if step == "refund" else None
+            amount = sale.transaction_value_minor // PARTS[step] if step in PARTS else None
             happened(sale, kind, at, f"{reference}{sale.pk}", amount)
         elif step == "close" and self.month <= 3:
             close(self.month)
@@ -215,6 +219,10 @@ def check_builder(story):
     assert row.held == -moved(held, Account.BUILDER_PENDING, Account.BUILDER_PAYABLE) - sum(
         settled.get(sale.pk, 0) for sale in held
     )
+    # What the API shows of its sales is all that the builder has in one place or another.
+    shown = Api(AgentKeyFactory(agent=story.agent).secret).get("/v1/conversions", limit=100).json()["conversions"]
+    left = sum(round(100 * sale["commission"]["builderPayout"]) for sale in shown)
+    assert left == row.pending + row.held + row.confirmed + row.payable + row.paid_out + row.carried_forward - row.owed
     # Statements and payouts say the same of the rest.
     ordered = row.payable + row.paid_out
     assert ordered == sum(statements.values_list("paid_minor", flat=True))
