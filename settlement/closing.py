@@ -5,7 +5,6 @@ Whatever happens on the way, a rerun begins anew and comes to the same: the one 
 
 import hashlib
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,18 +17,27 @@ from ledger.sequencer import Sequencer, lag
 from ledger.validation import close_validation_periods
 from merchants.models import Merchant
 from rako.core.errors import Conflict
+from rako.core.facts import state_all
 from rako.core.ids import new_id
 from rako.core.wire import instant
+from sessions_app.models import Builder
 from settlement import gathering, rules
 from settlement.drafting import Drafts, document, draft, due_on
+from settlement.findings import merchants_with_findings
 from settlement.gathering import Scope
-from settlement.models import Batch, Counter, Invoice, Payout, Statement
+from settlement.models import Batch, Counter, Invoice, Line, Payout, Statement
 from settlement.periods import Period
-from settlement.telling import tell_of_batch, tell_of_invoice, tell_of_statement
+from settlement.telling import fact_of_batch, fact_of_invoice, fact_of_payout, fact_of_statement
 
 LOCK = 0x52414B4F534554  # RAKOSET
 _SEQUENCED_WITHIN_SECONDS = 30
 _CHUNK = 1000
+# What earlier months carried forward is paid with it.
+_PAY_CARRIED = """
+UPDATE settlement_statement statement SET payout_id = payout.id FROM settlement_payout payout
+WHERE payout.batch_id = %s AND payout.builder_id = statement.builder_id AND payout.currency = statement.currency
+    AND statement.payout_id IS NULL
+"""
 _FIRST = {"INV": 0, "CRN": 0, "STM": 0}
 
 
@@ -78,7 +86,7 @@ def _settle(period: Period) -> Batch:
     batch_id, cut = new_id(), _log_size()
     inputs = _inputs(last)
     gathering.store(scope_of(period, cut, inputs), batch_id)
-    inputs["buyers"] = _buyers(batch_id)
+    inputs |= {"buyers": _buyers(batch_id), "builders": _builders(batch_id)}
     drafts = draft(period, batch_id, inputs)
     _keep_numbers(inputs, drafts)
     lines, waiting = gathering.lines_stored(batch_id), gathering.waiting_stored(batch_id)
@@ -144,24 +152,16 @@ def _inputs(last: Batch | None) -> dict[str, Any]:
         "previous_document_sha256": "" if last is None else last.document_sha256,
         "late_before": instant(late_before),
         "since": 0 if last is None else last.cut,
-        "held_merchants": sorted(_held_merchants()),
+        "held_merchants": sorted(merchants_with_findings()),
         "first_numbers": {series: number + 1 for series, number in _numbers().items()},
         "issued_on": timezone.now().date().isoformat(),
         "seller": settings.RAKO_INVOICE_SELLER,
     }
 
 
-def _held_merchants() -> Sequence[str]:
-    # By the relation's name: whoever keeps findings is above this app.
-    rows = Merchant.objects.filter(payment_findings__state="open", payment_findings__is_money=True)
-    return list(rows.values_list("pk", flat=True).distinct())
-
-
 def _buyers(batch_id: str) -> dict[str, Any]:
     """The merchants with lines in a batch, as their invoices name them."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT DISTINCT merchant_id FROM settlement_line WHERE batch_id = %s", [batch_id])
-        found = [merchant_id for (merchant_id,) in cursor.fetchall()]
+    of_batch = Line.objects.filter(batch=batch_id).values("merchant_id")
     return {
         row.pk: {
             "name": row.legal_name or row.name,
@@ -170,8 +170,14 @@ def _buyers(batch_id: str) -> dict[str, Any]:
             "vat_number": row.vat_number,
             "vat_rate": str(row.vat_rate),
         }
-        for row in Merchant.objects.filter(pk__in=found)
+        for row in Merchant.objects.filter(pk__in=of_batch)
     }
+
+
+def _builders(batch_id: str) -> dict[str, str]:
+    """The builders with lines in a batch, as their statements name them."""
+    of_batch = Line.objects.filter(batch=batch_id).values("builder_id")
+    return dict(Builder.objects.filter(pk__in=of_batch).values_list("pk", "name"))
 
 
 def _numbers() -> dict[str, int]:
@@ -215,14 +221,14 @@ def _write(batch: Batch, drafts: Drafts) -> None:
         ],
         batch_size=_CHUNK,
     )
-    for paid in (payout for _, payout in rows if payout is not None):
-        # What earlier months carried forward is paid with it.
-        Statement.objects.filter(builder=paid.builder_id, currency=paid.currency, payout=None).update(payout=paid)
-    tell_of_batch(batch)
-    for invoice in invoices:
-        tell_of_invoice(invoice)
+    with connection.cursor() as cursor:
+        cursor.execute(_PAY_CARRIED, [batch.pk])
+    facts = [fact_of_batch(batch), *map(fact_of_invoice, invoices)]
     for statement, (row, payout) in zip(statements, rows, strict=True):
-        tell_of_statement(statement, row.newly_owed_minor, payout)
+        facts.append(fact_of_statement(statement, row.newly_owed_minor))
+        if payout is not None:
+            facts.append(fact_of_payout(payout, "ordered"))
+    state_all(facts)
 
 
 def _invoice_rows(batch: Batch, drafts: Drafts) -> list[Invoice]:

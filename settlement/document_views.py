@@ -92,7 +92,7 @@ class StatementView(AgentView):
     )
     def get(self, request: KeyedRequest, statement_id: str) -> HttpResponse:
         form = _format(request, _PAPERS)
-        rows = Statement.objects.filter(builder=request.user.agent.builder_id).select_related("builder")
+        rows = Statement.objects.filter(builder=request.user.agent.builder_id)
         statement = rows.filter(pk=statement_id).first() if is_id(statement_id) else None
         if statement is None:
             raise StatementNotFound()

@@ -45,7 +45,9 @@ class InvoiceReply(WireSerializer):
     total = serializers.FloatField(help_text="Positive, on credit notes too.")
     issued_on = DateField()
     due_on = DateField()
-    status = serializers.ChoiceField(choices=["open", "overdue", "paid"])
+    status = serializers.ChoiceField(
+        choices=["open", "overdue", "paid", "applied"], help_text="`applied`: a credit note."
+    )
     paid_at = InstantField(allow_null=True)
 
 

@@ -22,7 +22,11 @@ class Drafts:
 
 def draft(period: Period, batch_id: str, inputs: dict[str, Any]) -> Drafts:
     """The documents that the stored lines of a batch come to."""
-    rates = {merchant: Decimal(buyer["vat_rate"]) for merchant, buyer in inputs["buyers"].items()}
+    # Who is not registered charges none.
+    is_registered = bool(inputs["seller"]["vat_number"])
+    rates = {
+        merchant: Decimal(buyer["vat_rate"] if is_registered else 0) for merchant, buyer in inputs["buyers"].items()
+    }
     numbers = inputs["first_numbers"]
     invoices = rules.invoices(sums.by_merchant(batch_id), rates, numbers["INV"], numbers["CRN"])
     earned = sums.by_builder(batch_id)

@@ -4,8 +4,10 @@ Nothing is counted twice, and the parts add up to the balances: what no statemen
 balance less what they have. All amounts are minor units.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from django.db import connection
 from django.db.models import Q, Sum
@@ -13,6 +15,7 @@ from django.db.models import Q, Sum
 from ledger.models import Account
 from ledger.projections import balances_of
 from rako.core.postgres import one_moment
+from settlement.findings import merchants_with_findings
 from settlement.models import Invoice, MerchantPayment, Payout, Statement
 from settlement.rules import MINIMUM_PAYOUT_MINOR
 
@@ -23,15 +26,19 @@ SELECT currency, sum(pending)::bigint, sum(confirmed)::bigint FROM (
         CASE posting.account WHEN %(confirmed)s THEN posting.amount_minor ELSE 0 END AS confirmed
     FROM ledger_conversion sale JOIN ledger_entry entry ON entry.stream_id = sale.id
     JOIN ledger_posting posting ON posting.entry_id = entry.id
-    WHERE sale.is_held AND sale.{owner} = %(owner)s AND posting.account IN (%(pending)s, %(confirmed)s)
+    WHERE {which} AND sale.{owner} = %(owner)s AND posting.account IN (%(pending)s, %(confirmed)s)
     UNION ALL
     SELECT line.currency, 0, {settled}
     FROM ledger_conversion sale JOIN settlement_line line ON line.conversion_id = sale.id
-    WHERE sale.is_held AND sale.{owner} = %(owner)s
+    WHERE {which} AND sale.{owner} = %(owner)s
 ) part GROUP BY currency
 """
-_HELD_OF_BUILDER = _HELD.format(owner="builder_id", settled="line.payout_minor")  # the accounts are in credit
-_HELD_OF_MERCHANT = _HELD.format(owner="merchant_id", settled="-line.commission_minor")
+# A builder's accounts are in credit.
+_HELD_OF_BUILDER = _HELD.format(owner="builder_id", settled="line.payout_minor", which="sale.is_held")
+_HELD_OF_MERCHANT = _HELD.format(owner="merchant_id", settled="-line.commission_minor", which="sale.is_held")
+# Once validated, they wait for their merchants' findings.
+_OF_FINDINGS = "NOT sale.is_held AND sale.merchant_id = ANY(%(merchants)s)"
+_WAITING_OF_BUILDER = _HELD.format(owner="builder_id", settled="line.payout_minor", which=_OF_FINDINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,7 @@ class Earnings:
 
     currency: str
     pending: int  # in validation
-    held: int  # disputed or held, before or after validation; no settlement takes it
+    held: int  # disputed or held, before or after validation, or its merchant has findings; no settlement takes it
     confirmed: int  # validated and in no statement yet; below zero if more was taken back
     carried_forward: int  # the closing balance of the last statement
     payable: int  # paid out by a statement, and not yet by the bank
@@ -80,6 +87,8 @@ def earnings_of(builder_id: str) -> list[Earnings]:
         accounts = (Account.BUILDER_PENDING, Account.BUILDER_PAYABLE, Account.BUILDER_CLAWBACK_DUE)
         balances = balances_of(builder_id, *accounts)
         held = _held(_HELD_OF_BUILDER, builder_id, *accounts[:2])
+        merchants = list(merchants_with_findings())
+        waiting = _held(_WAITING_OF_BUILDER, builder_id, *accounts[:2], merchants) if merchants else {}
         last = Statement.objects.filter(builder=builder_id).order_by("currency", "-batch__period")
         closings = dict(last.distinct("currency").values_list("currency", "closing_minor"))
         payouts = _payouts(builder_id)
@@ -87,6 +96,7 @@ def earnings_of(builder_id: str) -> list[Earnings]:
     for currency in sorted({code for _, code in balances} | closings.keys()):
         pending, payable, owed = (balances.get((account, currency), 0) for account in accounts)
         held_pending, held_confirmed = held.get(currency, (0, 0))
+        held_confirmed += waiting.get(currency, (0, 0))[1]
         state = payouts.get(currency, {})
         failed, carried = state.get("failed", 0), max(closings.get(currency, 0), 0)
         found.append(
@@ -111,6 +121,7 @@ def owed_by(merchant_id: str, today: date) -> list[Owed]:
         accounts = (Account.MERCHANT_ACCRUED, Account.MERCHANT_RECEIVABLE)
         balances = balances_of(merchant_id, *accounts)
         held = _held(_HELD_OF_MERCHANT, merchant_id, *accounts)
+        has_findings = merchants_with_findings().filter(pk=merchant_id).exists()
         documents = _documents(merchant_id, today)
         payments = MerchantPayment.objects.filter(merchant=merchant_id).order_by().values_list("currency")
         paid = {currency: int(total) for currency, total in payments.annotate(total=Sum("amount_minor"))}
@@ -120,6 +131,8 @@ def owed_by(merchant_id: str, today: date) -> list[Owed]:
         held_accrued, held_receivable = held.get(currency, (0, 0))
         invoiced, credited, due = documents.get(currency, (0, 0, 0))
         funds = paid.get(currency, 0) + credited
+        if has_findings:
+            held_receivable = receivable - (invoiced - funds)
         found.append(
             Owed(
                 currency=currency,
@@ -135,9 +148,17 @@ def owed_by(merchant_id: str, today: date) -> list[Owed]:
     return found
 
 
-def _held(sql: str, owner_id: str, pending: Account, confirmed: Account) -> dict[str, tuple[int, int]]:
+def _held(
+    sql: str, owner_id: str, pending: Account, confirmed: Account, merchants: Sequence[str] = ()
+) -> dict[str, tuple[int, int]]:
+    values: dict[str, Any] = {
+        "owner": owner_id,
+        "pending": pending.value,
+        "confirmed": confirmed.value,
+        "merchants": list(merchants),
+    }
     with connection.cursor() as cursor:
-        cursor.execute(sql, {"owner": owner_id, "pending": pending.value, "confirmed": confirmed.value})
+        cursor.execute(sql, values)
         return {currency: (before, after) for currency, before, after in cursor.fetchall()}
 
 

@@ -70,6 +70,16 @@ WITH waited AS MATERIALIZED (
         coalesce(merchant_id, (SELECT merchant_id FROM ledger_conversion WHERE id = conversion_id)) AS merchant_id,
         coalesce(builder_id, (SELECT builder_id FROM ledger_conversion WHERE id = conversion_id)) AS builder_id,
         commission::bigint AS commission_minor, fee::bigint AS fee_minor, payout::bigint AS payout_minor,
+        -- What no invoice charged has no VAT to give back.
+        CASE WHEN commission < 0 THEN coalesce((
+            SELECT invoice.vat_rate
+            FROM settlement_line charge JOIN settlement_batch batch ON batch.id = charge.batch_id
+            JOIN settlement_invoice invoice ON invoice.batch_id = batch.id AND invoice.kind = 'invoice'
+                AND invoice.merchant_id = charge.merchant_id AND invoice.currency = charge.currency
+            WHERE charge.conversion_id = judged.conversion_id AND charge.commission_minor > 0
+                AND batch.period < %(period)s
+            ORDER BY batch.period DESC LIMIT 1
+        ), 0)::numeric(5, 4) END AS reversed_vat_rate,
         last_seq AS up_to_seq,
         occurred_at < %(late_before)s AND conversion_id NOT IN (SELECT conversion_id FROM waited) AS is_late
     FROM judged WHERE waits IS NULL AND (commission <> 0 OR fee <> 0 OR payout <> 0)
@@ -87,7 +97,8 @@ WITH waited AS MATERIALIZED (
 )
 """
 _COLUMNS = (
-    "conversion_id, currency, merchant_id, builder_id, commission_minor, fee_minor, payout_minor, up_to_seq, is_late"
+    "conversion_id, currency, merchant_id, builder_id, commission_minor, fee_minor, payout_minor, reversed_vat_rate, "
+    "up_to_seq, is_late"
 )
 _STORE = f"""{_JUDGED}, kept AS (
     INSERT INTO settlement_waiting (batch_id, conversion_id, reason, after_seq, payout_minor)
@@ -122,6 +133,7 @@ class Scope:
     def values(self) -> dict[str, Any]:
         """As parameters of the statements."""
         return {
+            "period": self.period.text,
             "previous": self.previous,
             "since": self.since,
             "cut": self.cut,

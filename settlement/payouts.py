@@ -15,18 +15,20 @@ from django.db import transaction
 from django.utils import timezone
 
 from rako.core.errors import BadRequest, Conflict, NotFound
+from rako.core.facts import state
 from rako.core.ids import is_id, new_id
 from rako.core.money import Money
 from settlement.models import BankAccount, Payout, PayoutFile
 from settlement.providers.base import Answer, Order, PayoutProvider
 from settlement.providers.registry import provider_here, providers
-from settlement.telling import tell_of_payout
+from settlement.telling import fact_of_payout
 
 State = Payout.State
 MOVES: dict[State, frozenset[State]] = {
     State.PENDING: frozenset({State.SUBMITTED}),
     State.SUBMITTED: frozenset({State.PAID, State.FAILED}),
-    State.PAID: frozenset(),
+    # Days later, the bank may send back what it had paid.
+    State.PAID: frozenset({State.FAILED}),
     State.FAILED: frozenset({State.PENDING}),
 }
 # What the ledger calls arriving in a state.
@@ -69,7 +71,7 @@ def move(payout: Payout, to: Payout.State, facts: dict[str, Any] | None = None, 
         raise CannotMovePayout(f"Payout {payout.pk} is no longer {origin}")
     for name, value in {"state": to, **values}.items():
         setattr(payout, name, value)
-    tell_of_payout(payout, _TOLD[to], **facts or {})
+    state(fact_of_payout(payout, _TOLD[to], **facts or {}))
 
 
 def send_payouts(currency: str = "", *, is_dry_run: bool = False) -> list[Sent]:
@@ -127,6 +129,7 @@ def _submit(payout: Payout, file: PayoutFile, now: datetime) -> None:
 def record_answer(answer: Answer, *, file_id: str = "") -> bool:
     """Record what the bank says of a payout; False if that is known. `file_id` says which file it answers.
 
+    What was paid fails if the bank sends it back.
     An answer to an earlier file must not settle a later one, so of a payout that was sent more than once the file
     must be named. Raises PayoutNotFound, CannotMovePayout, BadRequest for a refusal without its reason.
     """
@@ -146,7 +149,7 @@ def record_answer(answer: Answer, *, file_id: str = "") -> bool:
         move(payout, to, paid_at=timezone.now(), failure="")
     else:
         # The bank's own words may name people: they stay out of the entry.
-        move(payout, to, failure=answer.reason.strip()[:LONGEST_REASON])
+        move(payout, to, failure=answer.reason.strip()[:LONGEST_REASON], paid_at=None)
     return True
 
 

@@ -1,9 +1,10 @@
 """What merchants pay on their invoices. Payments and credit notes cover invoices in the order of their numbers."""
 
+from collections.abc import Iterator
 from datetime import date, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
 from merchants.models import Merchant
@@ -11,7 +12,7 @@ from rako.core.errors import BadRequest, Conflict
 from rako.core.money import EXPONENTS, MAX_MINOR, Money
 from rako.core.postgres import violated
 from settlement.models import Invoice, MerchantPayment
-from settlement.telling import tell_of_paid_invoice, tell_of_payment
+from settlement.telling import tell_of_payment, tell_of_settled_document
 
 LONGEST_REFERENCE = 140
 _ONE_DAY = timedelta(days=1)  # the bank's day may have begun where ours has not
@@ -62,8 +63,9 @@ def check_payment(merchant: Merchant, money: Money, *, reference: str, received_
 
 
 def cover_invoices() -> int:
-    """Let what merchants have paid, or were credited, cover what was invoiced since; returns how many were paid."""
-    unpaid = Invoice.objects.filter(kind=Invoice.Kind.INVOICE, paid_at=None)
+    """Let what merchants have paid, or were credited, cover what was invoiced since; returns how many documents that
+    settled."""
+    unpaid = Invoice.objects.filter(paid_at=None)
     parties = unpaid.order_by("merchant_id", "currency").values_list("merchant_id", "currency").distinct()
     return sum(_cover_alone(merchant_id, currency) for merchant_id, currency in list(parties))
 
@@ -76,17 +78,32 @@ def _cover_alone(merchant_id: str, currency: str) -> int:
 
 def _cover(merchant_id: str, currency: str) -> int:
     """Mark as paid what is covered. Hold the merchant: of two payments at once, each would not see the other."""
-    documents = Invoice.objects.filter(merchant=merchant_id, currency=currency)
-    left = funds_minor(merchant_id, currency)
-    paid = 0
-    for invoice in documents.filter(kind=Invoice.Kind.INVOICE).order_by("number"):
-        left -= invoice.total_minor
+    documents = Invoice.objects.filter(merchant=merchant_id, currency=currency).order_by("number")
+    invoices, notes = (documents.filter(kind=kind) for kind in (Invoice.Kind.INVOICE, Invoice.Kind.CREDIT_NOTE))
+    funds, invoiced = funds_minor(merchant_id, currency), _total(invoices)
+    covered = _paid_in_turn(invoices, funds)
+    # A note is used up where without it, and without those after it, something would be owed still.
+    unused = max(funds - invoiced, 0)
+    applied = _paid_in_turn(notes, _total(notes) - unused)
+    return sum(map(_settle, [*covered, *applied]))
+
+
+def _paid_in_turn(documents: QuerySet[Invoice], left: int) -> Iterator[Invoice]:
+    """The unpaid among the first documents whose totals come to no more than what is left for them."""
+    for row in documents:
+        left -= row.total_minor
         if left < 0:
-            break
-        if Invoice.objects.filter(pk=invoice.pk, paid_at=None).update(paid_at=timezone.now()):
-            tell_of_paid_invoice(invoice)
-            paid += 1
-    return paid
+            return
+        if row.paid_at is None:
+            yield row
+
+
+def _settle(document: Invoice) -> bool:
+    document.paid_at = timezone.now()
+    is_new = Invoice.objects.filter(pk=document.pk, paid_at=None).update(paid_at=document.paid_at)
+    if is_new:
+        tell_of_settled_document(document)
+    return bool(is_new)
 
 
 def funds_minor(merchant_id: str, currency: str) -> int:
@@ -94,8 +111,12 @@ def funds_minor(merchant_id: str, currency: str) -> int:
     payments = MerchantPayment.objects.filter(merchant=merchant_id, currency=currency)
     notes = Invoice.objects.filter(merchant=merchant_id, currency=currency, kind=Invoice.Kind.CREDIT_NOTE)
     paid: int = payments.aggregate(sum=Sum("amount_minor", default=0))["sum"]
-    credited: int = notes.aggregate(sum=Sum("total_minor", default=0))["sum"]
-    return paid + credited
+    return paid + _total(notes)
+
+
+def _total(documents: QuerySet[Invoice]) -> int:
+    total: int = documents.aggregate(sum=Sum("total_minor", default=0))["sum"]
+    return total
 
 
 def _hold(merchant_id: str) -> None:

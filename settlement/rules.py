@@ -18,14 +18,14 @@ DUE_DAYS = 30
 
 
 class MerchantSum(NamedTuple):
-    """What a month's lines charge and credit a merchant in one currency, both positive."""
+    """What a month's lines charge a merchant in one currency, or credit it of what had one rate of VAT: positive."""
 
     merchant_id: str
     currency: str
-    charged_minor: int
-    charged_lines: int
-    credited_minor: int
-    credited_lines: int
+    is_credit: bool
+    reversed_vat_rate: Decimal | None
+    net_minor: int
+    line_count: int
 
 
 class BuilderSum(NamedTuple):
@@ -84,12 +84,15 @@ class StatementDraft:
 def invoices(
     sums: Sequence[MerchantSum], vat_rates: Mapping[str, Decimal], first_invoice: int, first_credit_note: int
 ) -> list[InvoiceDraft]:
-    """The documents for merchants: charges on an invoice, what is reversed on a credit note; numbered without gaps."""
-    charged = [(row, row.charged_minor, row.charged_lines) for row in sums if row.charged_minor]
-    credited = [(row, row.credited_minor, row.credited_lines) for row in sums if row.credited_minor]
+    """The documents for merchants: charges on an invoice, what is reversed on credit notes; numbered without gaps.
+
+    Charges have today's rate of the merchant, reversals that of what they reverse: a note for each.
+    """
+    charged = [(row, vat_rates[row.merchant_id]) for row in sums if not row.is_credit]
+    credited = [(row, row.reversed_vat_rate or Decimal(0)) for row in sums if row.is_credit]
     return [
-        *_numbered("invoice", "INV", charged, vat_rates, first_invoice),
-        *_numbered("credit_note", "CRN", credited, vat_rates, first_credit_note),
+        *_numbered("invoice", "INV", charged, first_invoice),
+        *_numbered("credit_note", "CRN", credited, first_credit_note),
     ]
 
 
@@ -118,19 +121,17 @@ def statements(sums: Sequence[BuilderSum], openings: Mapping[tuple[str, str], in
 def _numbered(
     kind: str,
     prefix: str,
-    rows: Iterable[tuple[MerchantSum, int, int]],
-    vat_rates: Mapping[str, Decimal],
+    rows: Iterable[tuple[MerchantSum, Decimal]],
     first: int,
 ) -> Iterator[InvoiceDraft]:
-    for number, (row, net, lines) in enumerate(sorted(rows), first):
-        rate = vat_rates[row.merchant_id]
+    for number, (row, rate) in enumerate(sorted(rows), first):
         yield InvoiceDraft(
             kind=kind,
             number=f"{prefix}-{number:08d}",
             merchant_id=row.merchant_id,
             currency=row.currency,
-            line_count=lines,
-            net_minor=net,
+            line_count=row.line_count,
+            net_minor=row.net_minor,
             vat_rate=rate,
-            vat_minor=round_half_up(net * rate),
+            vat_minor=round_half_up(row.net_minor * rate),
         )

@@ -5,12 +5,9 @@ from django.db import connection
 from settlement.rules import BuilderSum, MerchantSum
 
 _MERCHANTS = """
-SELECT merchant_id, currency,
-    coalesce(sum(commission_minor) FILTER (WHERE commission_minor > 0), 0)::bigint,
-    count(*) FILTER (WHERE commission_minor > 0),
-    -coalesce(sum(commission_minor) FILTER (WHERE commission_minor < 0), 0)::bigint,
-    count(*) FILTER (WHERE commission_minor < 0)
-FROM settlement_line WHERE batch_id = %s GROUP BY merchant_id, currency
+SELECT merchant_id, currency, commission_minor < 0, reversed_vat_rate, abs(sum(commission_minor))::bigint, count(*)
+FROM settlement_line WHERE batch_id = %s AND commission_minor <> 0
+GROUP BY merchant_id, currency, commission_minor < 0, reversed_vat_rate
 """
 _BUILDERS = """
 SELECT builder_id, currency,
@@ -28,7 +25,7 @@ WHERE batch.period < %s AND builder_id = ANY(%s) ORDER BY builder_id, currency, 
 
 
 def by_merchant(batch_id: str) -> list[MerchantSum]:
-    """What each merchant is charged and credited."""
+    """What each merchant is charged, and what it is credited at each rate of VAT."""
     with connection.cursor() as cursor:
         cursor.execute(_MERCHANTS, [batch_id])
         return [MerchantSum(*row) for row in cursor.fetchall()]

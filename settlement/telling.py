@@ -10,7 +10,7 @@ from rako.core.facts import Appended, Fact, Posting, state
 from settlement.models import Batch, Invoice, MerchantPayment, Payout, Statement
 
 
-def tell_of_batch(batch: Batch) -> Appended:
+def fact_of_batch(batch: Batch) -> Fact:
     """`settlement.closed`: the hash of all that the month came to."""
     facts = {
         "period": batch.period,
@@ -20,10 +20,10 @@ def tell_of_batch(batch: Batch) -> Appended:
         "lines_sha256": batch.lines_sha256,
         "document_sha256": batch.document_sha256,
     }
-    return _state(batch.pk, "settlement.closed", facts)
+    return _fact(batch.pk, "settlement.closed", facts)
 
 
-def tell_of_invoice(invoice: Invoice) -> Appended:
+def fact_of_invoice(invoice: Invoice) -> Fact:
     """`invoice.issued` or `credit_note.issued`. The commission is owed since validation: only VAT comes on top."""
     sign = 1 if invoice.kind == Invoice.Kind.INVOICE else -1
     lines = _lines(
@@ -39,17 +39,19 @@ def tell_of_invoice(invoice: Invoice) -> Appended:
         "vat_minor": invoice.vat_minor,
         "total_minor": invoice.total_minor,
     }
-    return _state(invoice.pk, f"{invoice.kind}.issued", facts, lines, merchant_id=invoice.merchant_id)
+    return _fact(invoice.pk, f"{invoice.kind}.issued", facts, lines, merchant_id=invoice.merchant_id)
 
 
-def tell_of_paid_invoice(invoice: Invoice) -> Appended:
-    """`invoice.paid`: the merchant's payments and credit notes cover it. They moved the money."""
-    facts = {"number": invoice.number, "currency": invoice.currency, "total_minor": invoice.total_minor}
-    return _state(invoice.pk, "invoice.paid", facts, merchant_id=invoice.merchant_id)
+def tell_of_settled_document(document: Invoice) -> Appended:
+    """`invoice.paid`: the merchant's payments and credit notes cover it. `credit_note.applied`: it was set against what
+    the merchant owed. The money was moved before."""
+    kind = "invoice.paid" if document.kind == Invoice.Kind.INVOICE else "credit_note.applied"
+    facts = {"number": document.number, "currency": document.currency, "total_minor": document.total_minor}
+    return state(_fact(document.pk, kind, facts, merchant_id=document.merchant_id))
 
 
-def tell_of_statement(statement: Statement, newly_owed_minor: int, payout: Payout | None) -> None:
-    """`statement.issued`, which books a debt of the builder's as such, and `payout.ordered` if there is one."""
+def fact_of_statement(statement: Statement, newly_owed_minor: int) -> Fact:
+    """`statement.issued`, which books a debt of the builder's as such."""
     lines = _lines(
         statement.currency,
         (Account.BUILDER_CLAWBACK_DUE, statement.builder_id, newly_owed_minor),
@@ -65,12 +67,10 @@ def tell_of_statement(statement: Statement, newly_owed_minor: int, payout: Payou
         "paid_minor": statement.paid_minor,
         "closing_minor": statement.closing_minor,
     }
-    _state(statement.pk, "statement.issued", facts, lines, builder_id=statement.builder_id)
-    if payout is not None:
-        tell_of_payout(payout, "ordered")
+    return _fact(statement.pk, "statement.issued", facts, lines, builder_id=statement.builder_id)
 
 
-def tell_of_payout(payout: Payout, what: str, **facts: Any) -> Appended:
+def fact_of_payout(payout: Payout, what: str, **facts: Any) -> Fact:
     """`payout.ordered`, `submitted`, `paid`, `failed` or `retried`. Ordering takes it out of what the builder is owed,
     failing gives it back."""
     moved = {"ordered": 1, "retried": 1, "failed": -1}.get(what, 0) * payout.amount_minor
@@ -81,7 +81,7 @@ def tell_of_payout(payout: Payout, what: str, **facts: Any) -> Appended:
     )
     told = {"payout_id": payout.pk, "currency": payout.currency, "amount_minor": payout.amount_minor} | facts
     key = f"payout.{what}:{payout.pk}:{payout.attempts}"
-    return _state(payout.pk, f"payout.{what}", told, lines, builder_id=payout.builder_id, key=key)
+    return _fact(payout.pk, f"payout.{what}", told, lines, builder_id=payout.builder_id, key=key)
 
 
 def tell_of_payment(payment: MerchantPayment) -> Appended:
@@ -92,14 +92,14 @@ def tell_of_payment(payment: MerchantPayment) -> Appended:
         (Account.MERCHANT_RECEIVABLE, payment.merchant_id, -payment.amount_minor),
     )
     facts = {"payment_id": payment.pk, "currency": payment.currency, "amount_minor": payment.amount_minor}
-    return _state(payment.pk, "payment.received", facts, lines, merchant_id=payment.merchant_id)
+    return state(_fact(payment.pk, "payment.received", facts, lines, merchant_id=payment.merchant_id))
 
 
 def _lines(currency: str, *moves: tuple[Account, str, int]) -> list[Posting]:
     return [Posting(account, owner, currency, amount) for account, owner, amount in moves if amount]
 
 
-def _state(
+def _fact(
     stream_id: str,
     kind: str,
     facts: dict[str, Any],
@@ -108,18 +108,16 @@ def _state(
     merchant_id: str | None = None,
     builder_id: str | None = None,
     key: str = "",
-) -> Appended:
-    return state(
-        Fact(
-            stream_id=stream_id,
-            kind=kind,
-            facts=facts,
-            # Whose account is moved, openings prove.
-            for_merchant=None if merchant_id is None else {"merchant_id": merchant_id},
-            for_agent=None if builder_id is None else {"builder_id": builder_id},
-            postings=postings,
-            occurred_at=timezone.now(),
-            idempotency_key=key or f"{kind}:{stream_id}",
-            merchant_id=merchant_id,
-        )
+) -> Fact:
+    return Fact(
+        stream_id=stream_id,
+        kind=kind,
+        facts=facts,
+        # Whose account is moved, openings prove.
+        for_merchant=None if merchant_id is None else {"merchant_id": merchant_id},
+        for_agent=None if builder_id is None else {"builder_id": builder_id},
+        postings=postings,
+        occurred_at=timezone.now(),
+        idempotency_key=key or f"{kind}:{stream_id}",
+        merchant_id=merchant_id,
     )

@@ -21,7 +21,8 @@ _UNTOLD = """
 SELECT what, row_id FROM (
     SELECT 'payment' AS what, id AS row_id, 'payment.received' AS kind FROM settlement_merchantpayment
     UNION ALL
-    SELECT 'invoice', id, 'invoice.paid' FROM settlement_invoice WHERE paid_at IS NOT NULL
+    SELECT replace(kind, '_', ' '), id, CASE kind WHEN 'invoice' THEN 'invoice.paid' ELSE 'credit_note.applied' END
+    FROM settlement_invoice WHERE paid_at IS NOT NULL
 ) paid
 WHERE NOT EXISTS (SELECT 1 FROM ledger_entry WHERE stream_id = row_id AND ledger_entry.kind = paid.kind)
 ORDER BY row_id LIMIT 1000
@@ -51,4 +52,4 @@ def settlement_findings() -> Iterator[Finding]:
     for pk, state in query(_PAYOUTS):
         yield Finding("V10", f"payout {pk}", f"is {state}, but its last entry tells otherwise")
     for what, pk in query(_UNTOLD):
-        yield Finding("V10", f"{what} {pk}", "no entry tells that it is paid")
+        yield Finding("V10", f"{what} {pk}", "no entry tells that it is settled")

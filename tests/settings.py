@@ -7,6 +7,7 @@ os.environ |= {
     "RAKO_DB_POOL_SIZE": "0",
     "RAKO_LOG_LEVEL": "ERROR",
     "RAKO_BASE_URL": "http://127.0.0.1:3456",
+    "RAKO_INVOICE_VAT_NUMBER": "GB123456789",
     "RAKO_SIGNING_KEYS": "dGVzdHMtb25seS1lZDI1NTE5LXNlZWQtb2YtMzItYj0=",
 }
 

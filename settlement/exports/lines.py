@@ -14,8 +14,8 @@ _PAGE = 2000
 _ROWS = """
 SELECT line.merchant_id, line.builder_id, line.conversion_id, line.currency, line.commission_minor, line.fee_minor,
     line.payout_minor, line.is_late, conversion.order_reference, conversion.offer_id, conversion.attribution_path,
-    conversion.converted_at, conversion.transaction_value_minor, coalesce(invoice.number, ''),
-    coalesce(statement.number, '')
+    conversion.converted_at, coalesce(conversion.corrected_value_minor, conversion.transaction_value_minor),
+    coalesce(invoice.number, ''), coalesce(statement.number, '')
 FROM (
     SELECT * FROM settlement_line WHERE batch_id = %(batch)s AND {of} ORDER BY {order} LIMIT {page}
 ) line
@@ -23,6 +23,7 @@ JOIN ledger_conversion conversion ON conversion.id = line.conversion_id
 LEFT JOIN settlement_invoice invoice ON invoice.batch_id = line.batch_id AND invoice.merchant_id = line.merchant_id
     AND invoice.currency = line.currency
     AND invoice.kind = CASE sign(line.commission_minor) WHEN 1 THEN 'invoice' WHEN -1 THEN 'credit_note' END
+    AND invoice.vat_rate = coalesce(line.reversed_vat_rate, invoice.vat_rate)
 LEFT JOIN settlement_statement statement ON statement.batch_id = line.batch_id
     AND statement.builder_id = line.builder_id AND statement.currency = line.currency
 ORDER BY {order_of_line}

@@ -111,6 +111,7 @@ class Migration(migrations.Migration):
                 ('commission_minor', models.BigIntegerField()),
                 ('fee_minor', models.BigIntegerField()),
                 ('payout_minor', models.BigIntegerField()),
+                ('reversed_vat_rate', models.DecimalField(decimal_places=4, help_text='Of what is taken back: that of the invoice which charged it last.', max_digits=5, null=True)),
                 ('up_to_seq', models.PositiveIntegerField()),
                 ('is_late', models.BooleanField(help_text='It happened in a month that was closed when it was told; not what only waited.')),
                 ('batch', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='lines', to='settlement.batch')),
@@ -170,7 +171,7 @@ class Migration(migrations.Migration):
             options={
                 'ordering': ['-number'],
                 'indexes': [models.Index(fields=['merchant', '-id'], name='invoice_of_merchant')],
-                'constraints': [models.UniqueConstraint(fields=('batch', 'merchant', 'currency', 'kind'), name='invoice_one_of_a_kind_per_batch'), models.CheckConstraint(condition=models.Q(('net_minor__gt', 0), ('total_minor', django.db.models.expressions.CombinedExpression(models.F('net_minor'), '+', models.F('vat_minor'))), ('vat_minor__gte', 0)), name='invoice_total_adds_up'), models.CheckConstraint(condition=models.Q(('kind__in', ['invoice', 'credit_note'])), name='invoice_kind_is_known'), models.CheckConstraint(condition=models.Q(('currency__in', ['GBP', 'EUR', 'USD'])), name='invoice_currency_is_known')],
+                'constraints': [models.UniqueConstraint(fields=('batch', 'merchant', 'currency', 'kind', 'vat_rate'), name='invoice_one_of_a_kind_per_batch'), models.CheckConstraint(condition=models.Q(('net_minor__gt', 0), ('total_minor', django.db.models.expressions.CombinedExpression(models.F('net_minor'), '+', models.F('vat_minor'))), ('vat_minor__gte', 0)), name='invoice_total_adds_up'), models.CheckConstraint(condition=models.Q(('kind__in', ['invoice', 'credit_note'])), name='invoice_kind_is_known'), models.CheckConstraint(condition=models.Q(('currency__in', ['GBP', 'EUR', 'USD'])), name='invoice_currency_is_known')],
             },
         ),
         migrations.CreateModel(
@@ -243,5 +244,9 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='line',
             constraint=models.CheckConstraint(condition=models.Q(('currency__in', ['GBP', 'EUR', 'USD'])), name='line_currency_is_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='line',
+            constraint=models.CheckConstraint(condition=models.Q(('commission_minor__lt', 0), ('reversed_vat_rate__isnull', False)) | models.Q(('commission_minor__gte', 0), ('reversed_vat_rate', None)), name='line_takes_back_at_a_rate'),
         ),
     ]

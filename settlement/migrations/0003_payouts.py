@@ -9,9 +9,10 @@ CREATE FUNCTION settlement_check_payout_move() RETURNS trigger LANGUAGE plpgsql 
 DECLARE
     v_sent boolean := OLD.state = 'pending' AND NEW.state = 'submitted';
 BEGIN
-    IF OLD.state = 'paid' OR (NEW.state <> OLD.state AND (OLD.state, NEW.state) NOT IN (
-        ('pending', 'submitted'), ('submitted', 'paid'), ('submitted', 'failed'), ('failed', 'pending')
-    )) THEN
+    IF NEW.state = OLD.state AND OLD.state = 'paid' OR NEW.state <> OLD.state AND (OLD.state, NEW.state) NOT IN (
+        ('pending', 'submitted'), ('submitted', 'paid'), ('submitted', 'failed'), ('paid', 'failed'),
+        ('failed', 'pending')
+    ) THEN
         RAISE EXCEPTION 'a % payout cannot become %', OLD.state, NEW.state USING ERRCODE = 'restrict_violation';
     END IF;
     -- A file of its own for each attempt, and no other change of file: it is in one at a time.
@@ -80,7 +81,7 @@ class Migration(migrations.Migration):
                     ("pending", "waits to be handed to the bank"),
                     ("submitted", "handed to the bank"),
                     ("paid", "paid by the bank"),
-                    ("failed", "refused by the bank"),
+                    ("failed", "refused or sent back by the bank"),
                 ],
                 default="pending",
                 max_length=9,

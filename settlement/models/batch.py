@@ -57,6 +57,12 @@ class Line(AppendOnlyModel):
     commission_minor = models.BigIntegerField()
     fee_minor = models.BigIntegerField()
     payout_minor = models.BigIntegerField()
+    reversed_vat_rate = models.DecimalField(
+        max_digits=5,
+        decimal_places=4,
+        null=True,
+        help_text="Of what is taken back: that of the invoice which charged it last.",
+    )
     up_to_seq = models.PositiveIntegerField()
     is_late = models.BooleanField(
         help_text="It happened in a month that was closed when it was told; not what only waited."
@@ -75,6 +81,11 @@ class Line(AppendOnlyModel):
                 condition=Q(commission_minor=F("fee_minor") + F("payout_minor")), name="line_split_adds_up"
             ),
             models.CheckConstraint(condition=Q(currency__in=list(EXPONENTS)), name="line_currency_is_known"),
+            models.CheckConstraint(
+                condition=Q(commission_minor__lt=0, reversed_vat_rate__isnull=False)
+                | Q(commission_minor__gte=0, reversed_vat_rate=None),
+                name="line_takes_back_at_a_rate",
+            ),
         ]
         indexes = [
             models.Index(fields=["batch", "merchant_id", "conversion"], name="line_of_merchant"),

@@ -27,7 +27,8 @@ class Counter(models.Model):
 class Invoice(models.Model):
     """An invoice for the commissions of a month, or a credit note for what was reversed of earlier ones.
 
-    All is a fact but `paid_at`: when the merchant's payments and credit notes had covered it, the oldest first.
+    All is a fact but `paid_at`: when the merchant's payments and credit notes had covered it, the oldest first; of a
+    credit note, when it was set against what the merchant owed.
     """
 
     class Kind(models.TextChoices):
@@ -55,7 +56,7 @@ class Invoice(models.Model):
         ordering = ["-number"]
         constraints = [
             models.UniqueConstraint(
-                fields=["batch", "merchant", "currency", "kind"], name="invoice_one_of_a_kind_per_batch"
+                fields=["batch", "merchant", "currency", "kind", "vat_rate"], name="invoice_one_of_a_kind_per_batch"
             ),
             models.CheckConstraint(
                 condition=Q(total_minor=F("net_minor") + F("vat_minor"), net_minor__gt=0, vat_minor__gte=0),

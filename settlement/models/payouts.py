@@ -83,7 +83,7 @@ class Payout(models.Model):
         PENDING = "pending", "waits to be handed to the bank"
         SUBMITTED = "submitted", "handed to the bank"
         PAID = "paid", "paid by the bank"
-        FAILED = "failed", "refused by the bank"
+        FAILED = "failed", "refused or sent back by the bank"
 
     id = UlidField(primary_key=True)
     builder = models.ForeignKey(Builder, models.PROTECT, related_name="payouts")

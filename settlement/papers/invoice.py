@@ -39,18 +39,18 @@ def invoice_paper(invoice: Invoice) -> Paper:
 
 
 def standing(invoice: Invoice, today: date) -> str:
-    """`paid`, `overdue` or `open`; a credit note is open until it has been set off, and never overdue."""
+    """`paid`, `overdue` or `open`; a credit note is `applied` once it was set against what the merchant owed."""
+    is_credit = invoice.kind == Invoice.Kind.CREDIT_NOTE
     if invoice.paid_at is not None:
-        return "paid"
-    is_overdue = invoice.kind == Invoice.Kind.INVOICE and invoice.due_on < today
-    return "overdue" if is_overdue else "open"
+        return "applied" if is_credit else "paid"
+    return "overdue" if invoice.due_on < today and not is_credit else "open"
 
 
 def lines_of(invoice: Invoice) -> QuerySet[Line]:
     """The lines that a document charges or credits."""
     rows = Line.objects.filter(batch=invoice.batch_id, merchant_id=invoice.merchant_id, currency=invoice.currency)
     if invoice.kind == Invoice.Kind.CREDIT_NOTE:
-        return rows.filter(commission_minor__lt=0)
+        return rows.filter(commission_minor__lt=0, reversed_vat_rate=invoice.vat_rate)
     return rows.filter(commission_minor__gt=0)
 
 

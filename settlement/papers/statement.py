@@ -14,8 +14,9 @@ from settlement.rules import MINIMUM_PAYOUT_MINOR
 
 
 def statement_paper(statement: Statement) -> Paper:
-    """A statement for people. Load it with its builder."""
-    batch = Batch.objects.values("period", "cut", "document_sha256", "inputs__issued_on", "inputs__seller").get(
+    """A statement for people."""
+    name = f"inputs__builders__{statement.builder_id}"
+    batch = Batch.objects.values("period", "cut", "document_sha256", "inputs__issued_on", "inputs__seller", name).get(
         pk=statement.batch_id
     )
     currency, month = statement.currency, month_text(batch["period"])
@@ -24,7 +25,7 @@ def statement_paper(statement: Statement) -> Paper:
         number=statement.number,
         parties=[
             party("From", batch["inputs__seller"]),
-            Party("To", statement.builder.name, [f"Builder {statement.builder_id}"]),
+            Party("To", batch[name], [f"Builder {statement.builder_id}"]),
         ],
         facts=[
             ("Issued", day_text(date.fromisoformat(batch["inputs__issued_on"]))),

@@ -2,12 +2,13 @@
 
 from typing import Any
 
+from rako.core.facts import state
 from rako.core.ids import new_id
 from sessions_app.models import Builder
 from settlement.bank_accounts import set_bank_account
 from settlement.models import Batch, Payout
 from settlement.providers.sandbox import CLOSED_ACCOUNT
-from settlement.telling import tell_of_payout
+from settlement.telling import fact_of_payout
 from tests.factories import BuilderFactory, OfferFactory
 from tests.settlement.months import JANUARY, close, confirmed
 
@@ -37,5 +38,5 @@ def ordered(builder: Builder, amount: int = 2560, currency: str = "GBP", batch: 
     row = Payout.objects.create(
         builder=builder, batch_id=batch.pk if batch else new_id(), currency=currency, amount_minor=amount
     )
-    tell_of_payout(row, "ordered")
+    state(fact_of_payout(row, "ordered"))
     return row

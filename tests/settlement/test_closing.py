@@ -6,9 +6,11 @@ from decimal import Decimal
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from settlement.closing import CannotSettle, settle
 from settlement.models import Batch, Counter, Invoice, Line, Payout, Statement
+from settlement.papers.statement import statement_paper
 from settlement.periods import Period
 from tests.factories import BuilderFactory, MerchantFactory, OfferFactory
 from tests.settlement.months import (
@@ -347,3 +349,37 @@ _COLUMN = {
     "statement": "paid_minor = 1",
     "payout": "amount_minor = 1",
 }
+
+
+def test_many_builders_take_as_many_round_trips_as_few(offer):
+    def month(number, builders):
+        at = (JANUARY, FEBRUARY, MARCH)[number - 1]
+        for _ in range(builders):
+            builder = BuilderFactory()
+            for _ in range(4):
+                confirmed(at, session__agent__builder=builder, offer=offer)
+        with CaptureQueriesContext(connection) as queries:
+            close(number)
+        return len(queries)
+
+    month(1, 1)
+    assert month(2, 1) == month(3, 6)
+
+
+def test_what_was_carried_is_paid_with_what_follows(parties, builder):
+    confirmed(JANUARY, **parties)
+    close(1)
+    for _ in range(3):
+        confirmed(FEBRUARY, **parties)
+    close(2)
+
+    assert {row.payout for row in Statement.objects.filter(builder=builder)} == {Payout.objects.get()}
+
+
+def test_a_statement_names_its_builder_as_then(parties, builder):
+    confirmed(JANUARY, **parties)
+    batch = close(1)
+    then, builder.name = builder.name, "Another Name"
+    builder.save()
+
+    assert statement_paper(Statement.objects.get(batch=batch)).parties[1].name == then

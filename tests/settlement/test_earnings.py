@@ -7,6 +7,7 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from checkout.models import Finding
 from ledger.models import Account, Conversion, Posting
 from ledger.projections import balance_of
 from ledger.sequencer import Sequencer
@@ -18,7 +19,13 @@ from settlement.providers.base import Answer
 from settlement.receivables import record_payment
 from settlement.verification import settlement_findings
 from tests.conftest import Api
-from tests.factories import AgentFactory, AgentKeyFactory, BuilderFactory, MerchantFactory, OfferFactory
+from tests.factories import (
+    AgentFactory,
+    AgentKeyFactory,
+    BuilderFactory,
+    MerchantFactory,
+    OfferFactory,
+)
 from tests.settlement.months import FEBRUARY, FLIGHT, JANUARY, MARCH, Kind, close, confirmed, happened, sold
 from tests.settlement.payouts import account
 
@@ -263,3 +270,18 @@ def _by_sale(lines):
     for line in lines:
         found.setdefault(line.conversion_id, []).append(line.payout_minor)
     return found
+
+
+def test_sales_of_a_merchant_with_findings_are_held(builder, parties):
+    confirmed(JANUARY, **parties)
+    sold(JANUARY, **parties)
+    confirmed(JANUARY, session__agent=parties["session__agent"])
+    merchant = parties["offer"].merchant
+    Finding.objects.create(
+        connection=merchant.connections.get(), merchant=merchant, kind="amount_mismatch", is_money=True
+    )
+
+    (owed,) = owed_by(merchant.pk, TODAY)
+
+    assert of(builder) == {"pending": 640, "held": 640, "confirmed": 640}
+    assert (owed.accrued, owed.held, owed.confirmed) == (800, 800, 0)

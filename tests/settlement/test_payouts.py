@@ -25,7 +25,8 @@ from settlement.payouts import (
     send_payouts,
 )
 from settlement.providers.base import Answer
-from settlement.telling import tell_of_payout
+from settlement.telling import fact_of_payout
+from settlement.verification import settlement_findings
 from tests.factories import BuilderFactory
 from tests.settlement.months import balances
 from tests.settlement.payouts import CLOSED, account, ordered, payout
@@ -163,7 +164,7 @@ FORBIDDEN = {
     "pending from submitted": ("submitted", "state = 'pending', file_id = NULL"),
     "paid without a time": ("submitted", "state = 'paid'"),
     "paid again": ("paid", "paid_at = now() + interval '1 day'"),
-    "failed after it was paid": ("paid", "state = 'failed', paid_at = NULL"),
+    "sent back, and still paid": ("paid", "state = 'failed'"),
     "pending after it was paid": ("paid", "state = 'pending', paid_at = NULL"),
     "submitted again in the same file": ("failed", "state = 'submitted', attempts = 2"),
     "an unknown state": ("pending", "state = 'lost'"),
@@ -195,8 +196,26 @@ def test_an_answer_is_recorded_once():
     send_payouts()
 
     assert [record_answer(Answer(row.pk, True)), record_answer(Answer(row.pk, True))] == [True, False]
-    with pytest.raises(CannotMovePayout, match="paid payout cannot become failed"):
-        record_answer(Answer(row.pk, False, "no"))
+    with pytest.raises(CannotMovePayout, match="paid payout cannot become pending"):
+        retry(now(row))
+
+
+def test_what_the_bank_sends_back_is_owed_again_and_can_be_paid_again():
+    row = payout()
+    send_payouts()
+    record_answer(Answer(row.pk, True))
+    owed = balances().get("builder_payable", 0)
+
+    assert record_answer(Answer(row.pk, False, "The account was closed"))
+
+    row = now(row)
+    assert (row.state, row.paid_at, row.failure) == ("failed", None, "The account was closed")
+    assert balances()["builder_payable"] == owed - row.amount_minor
+    retry(row)
+    (again,) = send_payouts()
+    assert record_answer(Answer(row.pk, True), file_id=again.file_id)
+    assert balances().get("builder_payable", 0) == owed
+    assert list(settlement_findings()) == []
 
 
 def test_an_answer_to_an_earlier_file_does_not_settle_a_later_one():
@@ -316,12 +335,12 @@ def test_a_crash_between_file_and_state_leaves_neither(monkeypatch):
     def crash(*_, **__):
         raise RuntimeError
 
-    monkeypatch.setattr(payouts, "tell_of_payout", crash)
+    monkeypatch.setattr(payouts, "fact_of_payout", crash)
     with pytest.raises(RuntimeError):
         send_payouts()
 
     assert (now(row).state, PayoutFile.objects.count(), told(row)) == ("pending", 0, ["ordered"])
-    monkeypatch.setattr(payouts, "tell_of_payout", tell_of_payout)
+    monkeypatch.setattr(payouts, "fact_of_payout", fact_of_payout)
     assert len(send_payouts()) == 1
 
 

@@ -11,7 +11,9 @@ from ledger.projections import balance_of
 from rako.core.errors import BadRequest, Conflict
 from rako.core.money import Money
 from settlement.models import Invoice, MerchantPayment
+from settlement.papers.invoice import standing
 from settlement.receivables import cover_invoices, record_payment
+from settlement.verification import settlement_findings
 from tests.factories import BuilderFactory, MerchantFactory, OfferFactory
 from tests.settlement.months import FEBRUARY, JANUARY, Kind, close, confirmed, happened
 from tests.threads import race
@@ -71,10 +73,26 @@ def test_a_credit_note_covers_like_a_payment(merchant, parties, invoiced):
     happened(invoiced[0], Kind.DISPUTE_LOST, JANUARY + timedelta(days=70))
     close(3)
 
-    assert cover_invoices() == 1
-    assert paid() == ["INV-00000001"]
+    assert cover_invoices() == 2  # the note, and what it pays
+    assert paid() == ["CRN-00000001", "INV-00000001"]
     pay(merchant, 1920)
-    assert (paid()[1:], receivable(merchant)) == (["INV-00000002"], 0)
+    assert (paid()[2:], receivable(merchant)) == (["INV-00000002"], 0)
+
+
+def test_a_credit_note_is_open_until_there_is_something_to_set_it_against(merchant, parties, invoiced):
+    pay(merchant, 2880)
+    happened(invoiced[0], Kind.DISPUTE_LOST, JANUARY + timedelta(days=70))
+    close(3)
+    note = Invoice.objects.get(kind="credit_note")
+    before = cover_invoices(), standing(note, PAID_ON)
+    confirmed(JANUARY + timedelta(days=80), **parties)
+    close(4)
+
+    after = cover_invoices(), standing(Invoice.objects.get(pk=note.pk), PAID_ON)
+
+    assert (before, after) == ((0, "open"), (2, "applied"))
+    assert Entry.objects.filter(kind="credit_note.applied", stream_id=note.pk).exists()
+    assert (receivable(merchant), list(settlement_findings())) == (0, [])
 
 
 def test_what_was_paid_too_much_covers_the_next_invoice(merchant, parties):
