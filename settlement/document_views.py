@@ -19,10 +19,8 @@ from settlement import document_wire as wire
 from settlement.exports.formats import FORMATS, export_reply
 from settlement.exports.lines import Reader, has_lines
 from settlement.models import Batch, Invoice, Line, Statement
-from settlement.papers.html import html_reply
 from settlement.papers.invoice import invoice_paper
-from settlement.papers.paper import Paper
-from settlement.papers.pdf import pdf_reply
+from settlement.papers.replies import paper_reply
 from settlement.papers.statement import statement_paper
 
 _PAPERS = ("json", "html", "pdf")
@@ -155,11 +153,6 @@ def reader_of(request: KeyedRequest) -> Reader:
     if request.auth == "merchant":
         return Reader("merchant", request.user.merchant_id)
     return Reader("builder", request.user.agent.builder_id)
-
-
-def paper_reply(paper: Paper, form: str) -> HttpResponse:
-    """A document as a page or as PDF."""
-    return pdf_reply(paper) if form == "pdf" else html_reply(paper)
 
 
 def _format(request: Request, known: tuple[str, ...]) -> str:

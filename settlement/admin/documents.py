@@ -14,10 +14,9 @@ from django.utils.safestring import SafeString
 from rako.core.admin import ReadOnlyAdmin
 from rako.core.admin_text import badge, money_column, percent_text
 from settlement.models import Invoice, Statement
-from settlement.papers.html import html_reply
 from settlement.papers.invoice import invoice_paper, standing
 from settlement.papers.paper import Paper
-from settlement.papers.pdf import pdf_reply
+from settlement.papers.replies import paper_reply
 from settlement.papers.statement import statement_paper
 
 _TONES = {"paid": "good", "open": "open", "overdue": "held"}
@@ -61,7 +60,7 @@ class _PaperAdmin(ReadOnlyAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         paper = self.paper(get_object_or_404(self.get_queryset(request), pk=pk))
-        return pdf_reply(paper) if form == "pdf" else html_reply(paper)
+        return paper_reply(paper, form)
 
     def paper(self, row: Any) -> Paper:
         """The document for people."""
