@@ -7,8 +7,6 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from checkout.models import Checkout
-from ledger.models import Conversion, Milestone
 from rako.core import idempotency
 from rako.core.encryption import UndecipherableError
 from rako.core.idempotency import IdempotentReply
@@ -275,54 +273,3 @@ def test_on_reading_and_on_public_endpoints_the_header_says_nothing(key):
     assert call("GET", "/v1/offers", key=key.secret, headers=headers).status_code == 200
     assert call("POST", "/v1/codes/verify", '{"code": "x"}', headers=headers).status_code == 200
     assert not IdempotentReply.objects.exists()
-
-
-def batch(recommendations):
-    rows = [
-        {
-            "sessionId": row.session_id,
-            "orderReference": f"order-{place}",
-            "transactionValue": 10,
-            "paymentReference": "x",
-        }
-        for place, row in enumerate(recommendations)
-    ]
-    return json.dumps({"conversions": rows})
-
-
-def test_a_batch_of_a_thousand_is_replayed_from_a_small_row():
-    first = RecommendationFactory()
-    key = MerchantKeyFactory(merchant=first.offer.merchant)
-    asked = {"key": key.secret, "headers": {"Idempotency-Key": "k-1"}}
-    text = batch([first]).replace(
-        "[{", "[" + '{"sessionId": "x", "orderReference": "y", "transactionValue": 1}, ' * 999 + "{"
-    )
-    text += " " * 400_000  # larger than other endpoints take
-
-    replies = [call("POST", "/v1/conversions", text, **asked) for _ in range(2)]
-
-    assert (replies[0].json()["recorded"], replies[0].json()["refused"]) == (1, 999)
-    assert same(*replies)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT octet_length(reply) FROM rako_idempotentreply")
-        assert cursor.fetchone()[0] < len(replies[0].content) / 5
-
-
-def test_a_declined_request_of_several_steps_is_replayed(key):
-    recommendation = RecommendationFactory(session__agent=key.agent, offer__merchant__connected=False)
-    body = json.dumps({"sessionId": recommendation.session_id, "recommendationId": "unknown"})
-    asked = {"key": key.secret, "headers": {"Idempotency-Key": "k-1"}}
-
-    assert same(*[call("POST", "/v1/checkout", body, **asked) for _ in range(2)])
-
-
-def test_a_503_of_several_steps_gives_up_the_claim(key):
-    recommendation = RecommendationFactory(session__agent=key.agent, offer__merchant__connected=False)
-    body = json.dumps({"sessionId": recommendation.session_id, "recommendationId": recommendation.pk})
-    asked = {"key": key.secret, "headers": {"Idempotency-Key": "k-1"}}
-
-    replies = [call("POST", "/v1/checkout", body, **asked) for _ in range(2)]
-
-    assert [(reply.status_code, is_replay(reply)) for reply in replies] == [(503, False)] * 2
-    assert not IdempotentReply.objects.exists()
-    assert (Checkout.objects.count(), Conversion.objects.count(), Milestone.objects.count()) == (0, 0, 0)
