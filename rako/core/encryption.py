@@ -1,6 +1,7 @@
 """Credentials at rest: Fernet tokens under rotatable keys. The first key encrypts, all of them decrypt."""
 
 import zlib
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -15,8 +16,13 @@ class UndecipherableError(Exception):
 
 
 def _box() -> MultiFernet:
+    return _box_of(tuple(settings.RAKO_CREDENTIAL_KEYS))
+
+
+@lru_cache(maxsize=1)
+def _box_of(keys: tuple[str, ...]) -> MultiFernet:
     try:
-        return MultiFernet([Fernet(key) for key in settings.RAKO_CREDENTIAL_KEYS])
+        return MultiFernet([Fernet(key) for key in keys])
     except ValueError:
         # The message of the cause would show part of the key.
         raise ImproperlyConfigured(
