@@ -1,5 +1,6 @@
 """Over real HTTP, with eight server processes and 32 threads: limits hold, equal requests do the work once."""
 
+import time
 from collections import Counter
 
 import pytest
@@ -7,9 +8,11 @@ import pytest
 from checkout.models import Checkout
 from ledger.models import Conversion
 from rako.core.idempotency import IdempotentReply
-from sessions_app.models import Recommendation
+from rako.core.rate_limits import RateWindow
+from sessions_app.models import AgentKey, Recommendation
 from tests.factories import AgentKeyFactory, MerchantKeyFactory, RecommendationFactory, SessionFactory
 from tests.http_processes import at_once, web_processes
+from tests.threads import race
 
 pytestmark = pytest.mark.django_db(transaction=True)
 IDEMPOTENT = {"Idempotency-Key": "once"}
@@ -36,6 +39,16 @@ def test_a_limit_holds_exactly_across_processes():
     assert Counter(reply.status_code for reply in replies) == {200: 100, 429: 220}
     left = [int(reply.headers["X-RateLimit-Remaining"]) for reply in replies if reply.status_code == 200]
     assert sorted(left) == list(range(100))
+
+
+def test_at_its_end_a_window_is_renewed_once():
+    key = AgentKeyFactory(rate_limit=20)
+    RateWindow.objects.create(key_id=key.pk, ends_at=int(time.time()), used=20)
+
+    rates = race(lambda _: AgentKey.admit(key.secret).rate, 32)
+
+    assert sorted(rate.used for rate in rates) == list(range(1, 33))
+    assert len({rate.ends_at for rate in rates}) == 1
 
 
 def test_32_equal_recommendations_are_one(processes):

@@ -107,7 +107,7 @@ def test_a_limit_that_cannot_be_is_told_in_words(boss, asked):
     assert ("errorlist" in page, key.tier, key.rate_limit) == (True, "standard", None)
 
 
-def test_view_only_staff_see_limits_and_change_none():
+def test_view_only_staff_see_limits_and_change_none(db):
     key, viewer = AgentKeyFactory(rate_limit=90), staff.viewer()
 
     staff.act(viewer, "change_limit", key, tier="enterprise", rate_limit="", reason="No")
