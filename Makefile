@@ -7,7 +7,7 @@ RUNTIME := .venv/.runtime-ready
 DEVELOPMENT := .venv/.development-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-deep lint bench bench-ledger bench-payments bench-settlement replay clean
+.PHONY: help demo serve test test-deep lint bench bench-ledger bench-payments bench-settlement bench-limits replay clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ bench-payments: $(DEVELOPMENT) ## Measure checkouts at a slow processor, webhook
 
 bench-settlement: $(DEVELOPMENT) ## Measure closing months of up to RAKO_BENCHMARK_COMMISSIONS
 	@$(BIN)/python -m benchmarks.settlement
+
+bench-limits: $(DEVELOPMENT) ## Measure what a limit and an Idempotency-Key add to a recommendation
+	@$(BIN)/python -m benchmarks.limits
 
 replay: $(DEVELOPMENT) ## Report, validate and settle 69,659 real orders of 18 months; compare with plain Python
 	@$(BIN)/python -m benchmarks.replay

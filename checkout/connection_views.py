@@ -23,6 +23,8 @@ _MOST = 100
 class ConnectionsView(MerchantView):
     """GET and POST /v1/connections"""
 
+    is_one_transaction = False  # it asks the PSP; a merchant has one standing connection
+
     @extend_schema(
         operation_id="listConnections",
         summary="The merchant's connections to payment processors, newest first",
@@ -74,6 +76,8 @@ class WebhookSecretView(MerchantView):
 
 class DisconnectView(MerchantView):
     """POST /v1/connections/{id}/disconnect: safe to repeat."""
+
+    is_one_transaction = False  # it tells the PSP
 
     @extend_schema(
         operation_id="disconnect",

@@ -25,6 +25,8 @@ from sessions_app.models import Agent
 class CheckoutView(AgentView):
     """POST /v1/checkout"""
 
+    is_one_transaction = False  # it calls the PSP; a recommendation has one checkout
+
     @extend_schema(
         operation_id="checkout",
         summary="Hand the buyer over to the merchant's payment page",
@@ -45,6 +47,8 @@ class CheckoutView(AgentView):
 
 class PurchaseView(AgentView):
     """POST /v1/purchase"""
+
+    is_one_transaction = False  # it calls the PSP; a recommendation has one live charge
 
     @extend_schema(
         operation_id="purchase",

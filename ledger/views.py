@@ -47,6 +47,15 @@ def _shown(request: KeyedRequest, conversion: Conversion) -> dict[str, Any]:
 class ConversionsView(AnyKeyView):
     """GET and POST /v1/conversions"""
 
+    @property
+    def is_one_transaction(self) -> bool:  # type: ignore[override]  # it depends on the body
+        """A batch is committed in parts; what is sent again is found known."""
+        return self._batch() is None
+
+    def _batch(self) -> Any:
+        body: Any = self.request.data
+        return body.get("conversions")
+
     @extend_schema(
         operation_id="listConversions",
         summary="Your conversions, newest first",
@@ -67,9 +76,8 @@ class ConversionsView(AnyKeyView):
     def post(self, request: KeyedRequest) -> Response:
         if request.auth != "merchant":
             raise Forbidden("This endpoint needs a merchant key")
-        body: Any = request.data
-        if body.get("conversions") is not None:
-            return Response(answer(request.user.merchant, body["conversions"]))
+        if (rows := self._batch()) is not None:
+            return Response(answer(request.user.merchant, rows))
         report = report_of(wire.ReportBody.read(request))
         recorded = report_conversion(request.user.merchant, report)
         reply = wire.report_wire(recorded.conversion, report.order_reference)

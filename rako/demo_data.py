@@ -10,6 +10,7 @@ from checkout.connections import connect_sandbox
 from merchants.imports import RowResult, import_rows, read_rows
 from merchants.models import Merchant, MerchantKey
 from rako.core.api_keys import digest
+from rako.core.rate_limits import Tier
 from rako.demo_keys import DEMO_ADMIN, DEMO_AGENT_KEY, DEMO_MERCHANT_KEY
 from sessions_app.models import Agent, AgentKey, Builder
 
@@ -40,11 +41,13 @@ def _connect_all(names: set[str]) -> None:
 def _issue_keys() -> None:
     builder, _ = Builder.objects.get_or_create(name=DEMO_BUILDER, defaults={"email": "builder@demo.example"})
     agent, _ = Agent.objects.get_or_create(builder=builder, name=DEMO_AGENT)
-    if not AgentKey.objects.filter(digest=digest(DEMO_AGENT_KEY)).exists():
-        AgentKey.issue(key=DEMO_AGENT_KEY, name="Published demo key", agent=agent)
-    if not MerchantKey.objects.filter(digest=digest(DEMO_MERCHANT_KEY)).exists():
+    # Without a limit, so that load can be tried out; those of a demo that is older than limits, too.
+    unlimited = {"tier": Tier.ENTERPRISE, "rate_limit": None}
+    if not AgentKey.objects.filter(digest=digest(DEMO_AGENT_KEY)).update(**unlimited):
+        AgentKey.issue(key=DEMO_AGENT_KEY, name="Published demo key", agent=agent, **unlimited)
+    if not MerchantKey.objects.filter(digest=digest(DEMO_MERCHANT_KEY)).update(**unlimited):
         merchant = Merchant.objects.get(name=DEMO_MERCHANT)
-        MerchantKey.issue(key=DEMO_MERCHANT_KEY, name="Published demo key", merchant=merchant)
+        MerchantKey.issue(key=DEMO_MERCHANT_KEY, name="Published demo key", merchant=merchant, **unlimited)
 
 
 def _make_admin() -> None:

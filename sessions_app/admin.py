@@ -76,7 +76,7 @@ class AgentKeyInline(ReadOnlyInline):
     """The agent's keys."""
 
     model = AgentKey
-    fields = ("name", "prefix", "state", "created_at", "expires_at")
+    fields = ("name", "prefix", "state", "tier", "created_at", "expires_at")
     ordering = ("-pk",)
     state = ApiKeyAdmin.state
 

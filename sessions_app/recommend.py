@@ -56,7 +56,8 @@ def record_recommendation(
     )
     if session.status != Session.Status.CREATED:
         return recommendation, offer, _state(recommendation, offer, agent)
-    with transaction.atomic():
+    # No savepoint inside the transaction of an idempotent request: whatever fails here is a fault of ours.
+    with transaction.atomic(savepoint=False):
         entry = _state(recommendation, offer, agent)
         # Only forward: a checkout that ran meanwhile has moved the session further.
         Session.objects.filter(pk=session.pk, status=Session.Status.CREATED).update(status=Session.Status.ACTIVE)

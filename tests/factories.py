@@ -94,6 +94,7 @@ class _KeyFactory(DjangoModelFactory):
 
     name = "Test key"
     prefix = "aap_test"
+    tier = "enterprise"  # without a limit: tests of other things may call as often as they like
 
     @classmethod
     def _create(cls, model: Any, *args: Any, **values: Any) -> Any:

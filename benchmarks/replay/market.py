@@ -61,7 +61,7 @@ def open_market() -> Market:
     CommissionTerms.objects.create(offer=offer, type="percentage", rate=PERCENT, effective_from=past)
     found = find_offer(offer.pk)
     assert found is not None  # noqa: S101 - just made
-    _, key = MerchantKey.issue(name="Replay", merchant=merchant)
+    _, key = MerchantKey.issue(name="Replay", merchant=merchant, tier="enterprise")
     builders = [Builder.objects.create(name=f"Replay builder {number}") for number in range(AGENTS)]
     agents = [Agent.objects.create(builder=builder, name="Replay") for builder in builders]
     return Market(merchant.pk, key, offer.pk, code_for(found), agents)

@@ -36,7 +36,7 @@ class MerchantKeyInline(ReadOnlyInline):
     """The merchant's keys."""
 
     model = MerchantKey
-    fields = ("name", "prefix", "state", "created_at", "expires_at")
+    fields = ("name", "prefix", "state", "tier", "created_at", "expires_at")
     ordering = ("-pk",)
 
     @admin.display(description="state")

@@ -108,7 +108,7 @@ class MerchantKey(ApiKey):
 
     # A suspended merchant still owes and reports outcomes; only a closed one is gone.
     owner_lookup = """
-        SELECT key.id, key.name, key.prefix, merchant.id, merchant.name
+        key.id, key.name, key.prefix, merchant.id AS merchant_id, merchant.name AS merchant_name
         FROM merchants_merchantkey key
         JOIN merchants_merchant merchant ON merchant.id = key.merchant_id
         WHERE key.digest = %s AND merchant.status <> 'closed'

@@ -139,9 +139,16 @@ class RakoAdmin(NeverDelete, ModelAdmin):
 
     def ask_reason(self, request: HttpRequest, chosen: QuerySet[Any], action: str, title: str) -> str | HttpResponse:
         """The reason the user gave for an action, or the page that asks for it."""
-        form = ReasonForm(request.POST if "reason" in request.POST else None)
+        asked = self.ask(request, chosen, action, title, ReasonForm)
+        return asked if isinstance(asked, HttpResponse) else str(asked["reason"])
+
+    def ask(
+        self, request: HttpRequest, chosen: QuerySet[Any], action: str, title: str, form_class: "type[ReasonForm]"
+    ) -> dict[str, Any] | HttpResponse:
+        """The same with more to fill in than the reason."""
+        form = form_class(request.POST if "reason" in request.POST else None)
         if form.is_valid():
-            return str(form.cleaned_data["reason"])
+            return form.cleaned_data
         context = self.admin_site.each_context(request) | {
             "opts": self.opts,
             "title": title,

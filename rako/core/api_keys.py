@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from rako.core.ids import UlidField
 from rako.core.postgres import prepared_cursor
+from rako.core.rate_limits import PER_MINUTE, Rate, Tier, charging
 
 PREFIX = "aap_"
 _SHOWN = 12
@@ -44,14 +45,32 @@ class ApiKey(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    tier = models.CharField(max_length=10, choices=Tier, default=Tier.STANDARD, db_default=Tier.STANDARD)
+    rate_limit = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        verbose_name="requests a minute",
+        help_text="Of the enterprise tier only; empty: no limit.",
+    )
+
+    # Of a key that `admit` found: this request is counted in it.
+    rate: Rate
 
     objects = ApiKeyQuerySet.as_manager()
 
-    # What each kind adds: SQL that finds `key` by its digest if its owner is active.
+    # What each kind adds: SQL, from behind SELECT, that finds `key` by its digest if its owner is active. Its columns
+    # have different names; the key's is `id`.
     owner_lookup: ClassVar[str]
 
     class Meta:
         abstract = True
+        constraints = [
+            models.CheckConstraint(condition=Q(tier__in=Tier.values), name="%(class)s_tier_is_known"),
+            models.CheckConstraint(
+                condition=Q(rate_limit=None) | Q(tier=Tier.ENTERPRISE, rate_limit__gte=1),
+                name="%(class)s_own_limit_is_enterprise",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
@@ -67,13 +86,36 @@ class ApiKey(models.Model):
     def find(cls, key: str) -> Self | None:
         """The key row with its owner, in one query; None unless it is usable and its owner active.
 
-        Written by hand because every request of the API runs it: the ORM takes longer to compile it than PostgreSQL
-        to answer. What is not read here, Django loads when it is asked for.
+        What is not read here, Django loads when it is asked for.
         """
+        row = cls._first(cls._lookup(), key)
+        return None if row is None else cls.with_owner(row[1:])
+
+    @classmethod
+    def admit(cls, key: str) -> Self | None:
+        """`find` for a request of the API, which is counted by the same statement; `rate` says where the key stands.
+
+        Written by hand because every request runs it: the ORM takes longer to compile it than PostgreSQL to answer.
+        Call it outside any transaction: the key's other requests wait until it is committed.
+        """
+        row = cls._first(charging(cls._lookup()), key)
+        if row is None:
+            return None
+        now, used, ends_at, per_minute, *owned = row
+        found = cls.with_owner(tuple(owned))
+        found.rate = Rate.of(per_minute, now, used, ends_at)
+        return found
+
+    @classmethod
+    def _lookup(cls) -> str:
+        return f"SELECT {PER_MINUTE}, {cls.owner_lookup} AND {_USABLE}"
+
+    @staticmethod
+    def _first(sql: str, key: str) -> tuple[Any, ...] | None:
         with prepared_cursor() as cursor:
-            cursor.execute(f"{cls.owner_lookup} AND {_USABLE}", [digest(key)])
-            row = cursor.fetchone()
-        return None if row is None else cls.with_owner(row)
+            cursor.execute(sql, [digest(key)])
+            row: tuple[Any, ...] | None = cursor.fetchone()
+        return row
 
     @classmethod
     def with_owner(cls, row: tuple[Any, ...]) -> Self:

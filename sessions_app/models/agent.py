@@ -52,7 +52,7 @@ class AgentKey(ApiKey):
     agent = models.ForeignKey(Agent, models.PROTECT, related_name="keys")
 
     owner_lookup = """
-        SELECT key.id, key.name, key.prefix, agent.id, agent.builder_id, agent.name
+        key.id, key.name, key.prefix, agent.id AS agent_id, agent.builder_id, agent.name AS agent_name
         FROM sessions_app_agentkey key
         JOIN sessions_app_agent agent ON agent.id = key.agent_id
         JOIN sessions_app_builder builder ON builder.id = agent.builder_id

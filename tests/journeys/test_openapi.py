@@ -85,6 +85,18 @@ def test_it_names_the_query_parameters(schema, endpoint):
     assert shown - {"api_key"} == set(endpoint.query) - {"min_data_gb"}
 
 
+@pytest.mark.parametrize("endpoint", KEYED_ENDPOINTS, ids=str)
+def test_it_tells_of_limits_and_idempotency_keys(schema, endpoint):
+    operation = operation_of(schema, endpoint)
+    takes_key = {"$ref": "#/components/parameters/IdempotencyKey"} in operation.get("parameters", [])
+
+    is_post = endpoint.method == "POST"
+
+    assert set(operation["responses"]["200"]["headers"]) >= {"X-RateLimit-Limit", "X-RateLimit-Remaining"}
+    assert takes_key == is_post
+    assert {"429"} | ({"409", "422"} if is_post else set()) <= set(operation["responses"])
+
+
 @pytest.mark.parametrize("query", ["", "format=yaml", "format=x", "lang=x", "version=x", "version=%22", "lang=%00x"])
 def test_no_parameter_changes_its_form(db, query):
     reply = call("GET", f"/openapi.json?{query}")

@@ -42,6 +42,16 @@ def test_the_published_keys_work():
     assert Api(DEMO_MERCHANT_KEY).get("/v1/conversions").status_code == 200
 
 
+@pytest.mark.parametrize("model", [AgentKey, MerchantKey])
+def test_demo_keys_have_no_limit_those_of_older_demos_neither(model):
+    demo_data.load()
+    model.objects.update(tier="standard")
+
+    demo_data.load()
+
+    assert list(model.objects.values_list("tier", "rate_limit")) == [("enterprise", None)]
+
+
 @pytest.mark.parametrize("key", [DEMO_AGENT_KEY, DEMO_MERCHANT_KEY])
 def test_a_revoked_demo_key_stays_revoked(key):
     demo_data.load()

@@ -138,3 +138,27 @@ def test_an_absurd_overlap_is_refused_before_a_key_is_made(hours):
 def test_there_are_no_other_kinds(kind):
     with pytest.raises(CommandError, match="invalid choice"):
         issue(kind, "Scout")
+
+
+def test_keys_are_standard_unless_told():
+    issue("agent", "Scout")
+
+    assert (AgentKey.objects.get().tier, AgentKey.objects.get().rate_limit) == ("standard", None)
+
+
+@pytest.mark.parametrize(
+    ("told", "limit"),
+    [(("growth",), None), (("enterprise",), None), (("enterprise", "--rate-limit", "1200"), 1200)],
+)
+def test_a_tier_can_be_told(told, limit):
+    issue("agent", "Scout", "--tier", *told)
+
+    assert (AgentKey.objects.get().tier, AgentKey.objects.get().rate_limit) == (told[0], limit)
+
+
+@pytest.mark.parametrize("told", [("standard", "5"), ("growth", "5"), ("enterprise", "0"), ("enterprise", "-1")])
+def test_a_number_is_of_enterprise_keys_and_at_least_1(told):
+    with pytest.raises(CommandError, match="--rate-limit") as raised:
+        issue("agent", "Scout", "--tier", told[0], "--rate-limit", told[1])
+
+    assert (raised.value.returncode, AgentKey.objects.count()) == (2, 0)

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from merchants.models import Merchant, MerchantKey
 from rako.core.api_keys import ApiKey
+from rako.core.rate_limits import Tier
 from sessions_app.models import Agent, AgentKey, Builder
 
 _LONGEST_OVERLAP_HOURS = 24 * 366
@@ -22,6 +23,12 @@ def _plain(text: str, what: str) -> str:
     if not 0 < len(text) <= 100 or not text.isprintable():
         raise CommandError(f"the {what} must have 1 to 100 characters, all printable", returncode=2)
     return text
+
+
+def _limit(tier: str, rate_limit: int | None) -> dict[str, Any]:
+    if rate_limit is not None and (tier != Tier.ENTERPRISE or not 1 <= rate_limit < 2**31):
+        raise CommandError("--rate-limit takes a number from 1 on, with --tier enterprise", returncode=2)
+    return {"tier": tier, "rate_limit": rate_limit}
 
 
 class Command(BaseCommand):
@@ -36,6 +43,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--rotate", type=int, metavar="HOURS", help="let the owner's older keys end in so many hours"
         )
+        parser.add_argument("--tier", choices=Tier.values, default=Tier.STANDARD.value, help="standard unless told")
+        parser.add_argument("--rate-limit", type=int, metavar="N", help="requests a minute, --tier enterprise only")
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -44,9 +53,10 @@ class Command(BaseCommand):
         hours = options["rotate"]
         if hours is not None and not 0 <= hours <= _LONGEST_OVERLAP_HOURS:
             raise CommandError(f"--rotate takes 0 to {_LONGEST_OVERLAP_HOURS} hours", returncode=2)
+        limit = _limit(options["tier"], options["rate_limit"])
         model, owner = self._owner(options["kind"], name, builder)
         older = list(model.objects.usable().filter(**owner).values_list("pk", flat=True))
-        row, key = model.issue(name=name, **owner)
+        row, key = model.issue(name=name, **owner, **limit)
         if hours is not None:
             # LEAST leaves aside NULL: a key that was to end sooner still does.
             ends = Least("expires_at", Value(timezone.now() + timedelta(hours=hours)))
