@@ -6,7 +6,7 @@ RUNTIME := .venv/.runtime-ready
 DEVELOPMENT := .venv/.development-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-deep lint bench bench-ledger bench-payments bench-settlement replay clean
+.PHONY: help demo serve test test-deep lint bench bench-ledger bench-payments bench-settlement bench-mcp replay clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -20,6 +20,7 @@ serve: $(RUNTIME) ## Run web, worker and sequencer until Ctrl-C  [PORT=3456]
 test: $(DEVELOPMENT) lint ## Lint, types, migrations, architecture and the whole test suite
 	@$(BIN)/python manage.py makemigrations --check --dry-run
 	@$(BIN)/python -m tests.counterparties.install || test -z "$(RAKO_TEST_REQUIRE)"
+	@$(BIN)/python -m tests.counterparties.mcp_conformance || test -z "$(RAKO_TEST_REQUIRE)"
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-deep: $(DEVELOPMENT) ## The ledger's attack, crash and random tests at a hundred times their size (hours)
@@ -41,6 +42,9 @@ bench-payments: $(DEVELOPMENT) ## Measure checkouts at a slow processor, webhook
 
 bench-settlement: $(DEVELOPMENT) ## Measure closing months of up to RAKO_BENCHMARK_COMMISSIONS
 	@$(BIN)/python -m benchmarks.settlement
+
+bench-mcp: $(DEVELOPMENT) ## Measure the MCP tools against the REST API in the same run
+	@$(BIN)/python -m benchmarks.mcp
 
 replay: $(DEVELOPMENT) ## Report, validate and settle 69,659 real orders of 18 months; compare with plain Python
 	@$(BIN)/python -m benchmarks.replay

@@ -28,7 +28,6 @@ ADVICE = {
     "not_payable": _ANOTHER,
     "in_progress": _AGAIN,
     "too_many_calls": _AGAIN,
-    "rate_limited": _AGAIN,
     "unavailable": _AGAIN,
     "unauthorized": _OPERATOR,
     "wrong_key_kind": _OPERATOR,
@@ -47,4 +46,5 @@ def refusal(error: RakoError, *, fallback_url: str = "") -> CallToolResult:
 def _advice(error: RakoError) -> str:
     wait = "" if error.retry_after is None else f"Wait {error.retry_after} seconds. "
     # What is not named is the payment processor's: a checkout asked for again is the same checkout.
-    return wait + ADVICE.get(error.code, _AGAIN if error.status >= 500 else _SEARCH_AGAIN)
+    usual = _AGAIN if error.status >= 500 or error.status == 429 else _SEARCH_AGAIN
+    return wait + ADVICE.get(error.code, usual)

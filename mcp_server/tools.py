@@ -71,7 +71,8 @@ class AapTool:
         wrong = best_match(self._validator.iter_errors(given))
         if wrong is not None:
             at = "".join(f"{name}: " for name in wrong.absolute_path)
-            raise BadRequest(f"{at}{wrong.message[:300]}", code="invalid_arguments")
+            known = "" if at else f" ({', '.join(self.definition.input_schema['properties'])} are known)"
+            raise BadRequest(f"{at}{wrong.message[:300]}{known}", code="invalid_arguments")
         if any("\x00" in value for value in given.values() if isinstance(value, str)):
             raise BadRequest("NUL characters are not allowed", code="invalid_arguments")
         return given

@@ -1,5 +1,6 @@
 """manage.py mcp"""
 
+import contextlib
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ from mcp_server.refusals import refusal
 from mcp_server.remote import RemoteBackend
 from mcp_server.server import Context, tool_server
 from mcp_server.tools import AapTool
-from rako.core.errors import RakoError
+from rako.core.errors import RakoError, Unavailable
 
 _AT_ONCE = 4
 
@@ -33,13 +34,16 @@ class Command(BaseCommand):
             raise CommandError("AAP_API_KEY is not set: it names the agent")
         if not settings.AAP_API_URL:
             _check_database()
-        anyio.run(_serve)
+        with contextlib.suppress(KeyboardInterrupt):
+            anyio.run(_serve)
 
 
 def _check_database() -> None:
     """Say at once, not with the first call, that there is nothing to serve."""
     try:
         agent_of(settings.AAP_API_KEY)
+    except Unavailable:
+        raise CommandError("the database cannot be reached") from None
     except RakoError as error:
         raise CommandError(f"AAP_API_KEY: {error}") from None
     except DatabaseError:
