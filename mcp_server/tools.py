@@ -29,6 +29,22 @@ log = logging.getLogger("rako.mcp")
 Arguments = dict[str, Any]
 
 
+# What the properties of the input schemas below ask for.
+_MUST = {
+    "type": "must be of type {}",
+    "minimum": "must be at least {}",
+    "maximum": "must be at most {}",
+    "minLength": "must have {} characters or more",
+    "maxLength": "must have at most {} characters",
+}
+
+
+class InvalidArguments(BadRequest):
+    """Arguments that the input schema does not allow."""
+
+    code = "invalid_arguments"
+
+
 class HandoverFailed(Exception):
     """The recommendation stands, but there is no checkout: `error` says why."""
 
@@ -68,14 +84,22 @@ class AapTool:
     def _checked(self, arguments: Arguments) -> Arguments:
         # Null is the same as leaving it out, as everywhere in the protocol.
         given = {name: value for name, value in arguments.items() if value is not None}
-        wrong = best_match(self._validator.iter_errors(given))
+        try:
+            wrong = best_match(self._validator.iter_errors(given))
+        except RecursionError:
+            raise InvalidArguments("nested too deeply") from None
         if wrong is not None:
-            at = "".join(f"{name}: " for name in wrong.absolute_path)
-            known = "" if at else f" ({', '.join(self.definition.input_schema['properties'])} are known)"
-            raise BadRequest(f"{at}{wrong.message[:300]}{known}", code="invalid_arguments")
+            raise InvalidArguments(self._sentence(wrong))
         if any("\x00" in value for value in given.values() if isinstance(value, str)):
-            raise BadRequest("NUL characters are not allowed", code="invalid_arguments")
+            raise InvalidArguments("NUL characters are not allowed")
         return given
+
+    def _sentence(self, wrong: Any) -> str:
+        """What is wrong, without the value, which may be long; and of names that do not exist, which do."""
+        if wrong.absolute_path:
+            return f"{wrong.absolute_path[0]} {_MUST[wrong.validator].format(wrong.validator_value)}"
+        known = ", ".join(self.definition.input_schema["properties"])
+        return f"{wrong.message[:300]} ({known} are known)"
 
     @cached_property
     def _validator(self) -> Any:
