@@ -7,7 +7,8 @@ RUNTIME := .venv/.runtime-ready
 DEVELOPMENT := .venv/.development-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-deep lint bench bench-ledger bench-payments bench-settlement bench-limits replay clean
+.PHONY: help demo serve test test-deep lint bench bench-ledger bench-payments bench-settlement bench-limits bench-mcp
+.PHONY: replay clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -21,6 +22,7 @@ serve: $(RUNTIME) ## Run web, worker and sequencer until Ctrl-C  [PORT=3456]
 test: $(DEVELOPMENT) lint ## Lint, types, migrations, architecture and the whole test suite  [PROCESSES=2]
 	@$(BIN)/python manage.py makemigrations --check --dry-run
 	@$(BIN)/python -m tests.counterparties.install || test -z "$(RAKO_TEST_REQUIRE)"
+	@$(BIN)/python -m tests.counterparties.mcp_conformance || test -z "$(RAKO_TEST_REQUIRE)"
 	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
 
 test-deep: $(DEVELOPMENT) ## The ledger's attack, crash and random tests at a hundred times their size (hours)
@@ -45,6 +47,9 @@ bench-settlement: $(DEVELOPMENT) ## Measure closing months of up to RAKO_BENCHMA
 
 bench-limits: $(DEVELOPMENT) ## Measure what a limit and an Idempotency-Key add to a recommendation
 	@$(BIN)/python -m benchmarks.limits
+
+bench-mcp: $(DEVELOPMENT) ## Measure the MCP tools against the REST API in the same run
+	@$(BIN)/python -m benchmarks.mcp
 
 replay: $(DEVELOPMENT) ## Report, validate and settle 69,659 real orders of 18 months; compare with plain Python
 	@$(BIN)/python -m benchmarks.replay

@@ -8,18 +8,13 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from checkout import inbox, wire
-from checkout.calls import at_work
+from checkout import inbox, replies, wire
 from checkout.models import Checkout
 from checkout.outcomes import Result
-from checkout.purchase import purchase
-from checkout.start import item_name, start_checkout
-from checkout.states import started
+from checkout.start import item_name
 from rako.core.api_views import AgentView, KeyedRequest, PublicView
 from rako.core.errors import NotFound, error_reply, only
 from rako.core.ids import is_id
-from rako.core.receipts import receipt_for
-from sessions_app.models import Agent
 
 
 class CheckoutView(AgentView):
@@ -35,14 +30,7 @@ class CheckoutView(AgentView):
     )
     def post(self, request: KeyedRequest) -> Response:
         asked = wire.CheckoutBody.read(request)
-        with at_work():
-            return self._hand_over(request.user.agent, asked)
-
-    def _hand_over(self, agent: Agent, asked: dict[str, Any]) -> Response:
-        chosen = {"session_id": asked["session_id"], "recommendation_id": asked["recommendation_id"]}
-        if asked.get("payment_method"):
-            return _reply(purchase(agent, **chosen, **_payment(asked)))
-        return _reply(start_checkout(agent, **chosen, user_details=asked.get("user_details")))
+        return Response(replies.handed_over(request.user.agent, asked))
 
 
 class PurchaseView(AgentView):
@@ -58,19 +46,7 @@ class PurchaseView(AgentView):
     )
     def post(self, request: KeyedRequest) -> Response:
         asked = wire.PurchaseBody.read(request)
-        agent, recommendation_id = request.user.agent, asked["recommendation_id"]
-        with at_work():
-            return _reply(purchase(agent, recommendation_id=recommendation_id, **_payment(asked)))
-
-
-def _payment(asked: dict[str, Any]) -> dict[str, Any]:
-    return {"payment_method": asked.get("payment_method"), "authorization": asked.get("authorization")}
-
-
-def _reply(checkout: Checkout) -> Response:
-    """The checkout, with our signed word that its start is in the ledger."""
-    entry = started(checkout)
-    return Response(wire.checkout_wire(checkout, receipt="" if entry is None else receipt_for(entry)))
+        return Response(replies.purchased(request.user.agent, asked))
 
 
 class WebhookView(PublicView):

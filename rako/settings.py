@@ -22,6 +22,7 @@ from rako.core.env import (
     witnesses,
     words,
 )
+from rako.demo_keys import DEMO_AGENT_KEY
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 load_env_file(BASE_DIR / ".env")
@@ -87,6 +88,10 @@ RAKO_MAX_BODY_BYTES = setting("RAKO_MAX_BODY_BYTES", whole_number(1024, 16_777_2
 RAKO_LARGER_BODIES = {"/v1/conversions": 1_048_576}
 RAKO_SANDBOX_DELAY_SECONDS = setting("RAKO_SANDBOX_DELAY_SECONDS", whole_number(0, 86_400), "10")
 
+# `manage.py mcp`, by the names that the protocol gives them (section 5): whom it serves as, and through which server.
+AAP_API_KEY = setting("AAP_API_KEY", str, DEMO_AGENT_KEY if RAKO_MODE == "sandbox" else "")
+AAP_API_URL = setting("AAP_API_URL", lambda raw: base_url(raw) if raw else "", "")
+
 DEBUG = False
 ALLOWED_HOSTS = [*setting("RAKO_ALLOWED_HOSTS", words, "127.0.0.1,localhost,[::1]"), urlsplit(RAKO_BASE_URL).hostname]
 CSRF_TRUSTED_ORIGINS = [RAKO_BASE_URL]
@@ -114,6 +119,7 @@ INSTALLED_APPS = [
     "settlement",
     "checkout",
     "checkout.connectors.sandbox",
+    "mcp_server",
 ]
 
 # Sessions, messages and CSRF cost queries and serve only pages that people see: rako.urls adds nothing of

@@ -35,6 +35,7 @@ from ledger.log_views import (
 )
 from ledger.outcome_views import CancelView, MilestonesView
 from ledger.views import ConversionsView, ConversionView, EvidenceView, SessionView
+from mcp_server.views import McpView
 from merchants.views import IssueView, JwksView, PublicKeyView, VerifyView
 from rako.core.errors import only
 from rako.health import HealthView, ReadyView
@@ -97,6 +98,7 @@ urlpatterns = [
     path("v1/connections/<str:connection_id>/disconnect", DisconnectView.as_view()),
     path("v1/webhooks/stripe", PlatformWebhookView.as_view()),
     path("v1/webhooks/<str:kind>/<str:connection_id>", WebhookView.as_view()),
+    path("mcp", McpView.as_view()),
     path("r/<str:recommendation_id>", follow_link),
     path("r/<str:recommendation_id>/convert", ConvertView.as_view()),
     path("r/<str:recommendation_id>/stats", LinkStatsView.as_view()),

@@ -35,6 +35,14 @@ def open_session(agent: Agent, session_id: str) -> Session:
     return session
 
 
+def known_recommendation(agent: Agent, *, session_id: str, offer_id: str, context: str = "") -> Recommendation | None:
+    """The latest recommendation of an offer that the agent recorded in the session in the same words."""
+    if not (is_id(session_id) and is_id(offer_id)):
+        return None
+    mine = Recommendation.objects.filter(agent=agent, session_id=session_id, offer_id=offer_id, context=context)
+    return mine.order_by("-pk").first()
+
+
 def record_recommendation(
     agent: Agent, *, session_id: str, offer_id: str, context: str = ""
 ) -> tuple[Recommendation, ListedOffer, Appended]:

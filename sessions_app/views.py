@@ -7,16 +7,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.response import Response
 
-from merchants.codes import OfferNotFound
-from merchants.models import Offer
-from merchants.requirements import requirements_of
 from rako.core.api_views import AgentView, KeyedRequest
 from rako.core.errors import RakoError, error_reply, only
-from rako.core.ids import is_id
-from rako.core.receipts import receipt_for
-from rako.core.wire import instant
-from sessions_app import clicks, search, wire
-from sessions_app.recommend import record_recommendation
+from sessions_app import clicks, replies, wire
 
 
 def _query(name: str, kind: Any, text: str) -> OpenApiParameter:
@@ -44,28 +37,19 @@ class OffersView(AgentView):
         responses=wire.SearchReply,
     )
     def get(self, request: KeyedRequest) -> Response:
-        query = search.parse_query(request.query_params)
-        page = search.search_offers(query)
-        session, entry = search.create_session(request.user.agent, query)
-        reply: dict[str, Any] = {
-            "sessionId": session.pk,
-            "offers": [wire.offer_wire(offer) for offer in page.offers],
-            "count": len(page.offers),
-            "expiresAt": instant(session.expires_at),
-            "receipt": receipt_for(entry),
-        }
-        return Response(reply | {"nextCursor": page.next_cursor} if page.next_cursor else reply)
+        return Response(replies.found_offers(request.user.agent, request.query_params))
 
 
 class RequirementsView(AgentView):
     """GET /v1/offers/{id}/requirements"""
 
-    @extend_schema(operation_id="getOfferRequirements", summary="What a checkout of this offer needs", responses=dict)
+    @extend_schema(
+        operation_id="getOfferRequirements",
+        summary="What a checkout of this offer needs",
+        responses=wire.RequirementsReply,
+    )
     def get(self, request: KeyedRequest, offer_id: str) -> Response:
-        offer = Offer.objects.select_related("merchant").filter(pk=offer_id).first() if is_id(offer_id) else None
-        if offer is None:
-            raise OfferNotFound()
-        return Response(requirements_of(offer))
+        return Response(replies.offer_requirements(offer_id))
 
 
 class RecommendView(AgentView):
@@ -79,16 +63,7 @@ class RecommendView(AgentView):
     )
     def post(self, request: KeyedRequest) -> Response:
         asked = wire.RecommendRequest.read(request)
-        recommendation, offer, entry = record_recommendation(request.user.agent, **asked)
-        return Response(
-            {
-                "recommendationId": recommendation.pk,
-                "fallbackUrl": recommendation.fallback_url,
-                "attributionRecorded": True,
-                "offer": wire.offer_summary(offer),
-                "receipt": receipt_for(entry),
-            }
-        )
+        return Response(replies.recommended(request.user.agent, asked))
 
 
 @only("GET", "HEAD")

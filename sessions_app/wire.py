@@ -47,6 +47,26 @@ class SearchReply(WireSerializer):
     receipt = serializers.CharField(help_text=RECEIPT)
 
 
+class ConstraintsReply(WireSerializer):
+    price = serializers.FloatField(help_text="Major units.")
+    currency = serializers.CharField()
+    available = serializers.BooleanField()
+    contract_months = serializers.IntegerField(allow_null=True, help_text="0 is rolling; null where there is none.")
+    session_hours = serializers.IntegerField()
+
+
+class RequirementsReply(WireSerializer):
+    offer_id = serializers.CharField()
+    vertical = serializers.ChoiceField(choices=list(VERTICALS))
+    required_fields = serializers.ListField(
+        child=serializers.CharField(), help_text="What the merchant's pages ask the buyer for."
+    )
+    confirmations = serializers.ListField(child=serializers.CharField(), help_text="For the agent to obtain.")
+    eligibility = serializers.ListField(child=serializers.CharField())
+    constraints = ConstraintsReply()
+    next_step = serializers.CharField()
+
+
 class OfferSummary(WireSerializer):
     id = serializers.CharField()
     provider = serializers.CharField()

@@ -224,7 +224,7 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Length", str(len(answer.body)))
             self.end_headers()
             with contextlib.suppress(OSError):
-                for start in range(0, len(answer.body), drip.size or len(answer.body)):
+                for start in range(0, len(answer.body), drip.size or len(answer.body) or 1):
                     self.wfile.write(answer.body[start : start + (drip.size or len(answer.body))])
                     self.wfile.flush()
                     time.sleep(drip.pause if drip.size else 0)

@@ -44,9 +44,14 @@ class InstallFailed(Exception):
         self.exit_code = exit_code
 
 
+def home() -> Path:
+    """Where counterparties are installed, or would be."""
+    return Path(os.environ.get("RAKO_COUNTERPARTIES") or ROOT / ".counterparties")
+
+
 def folder() -> Path:
-    """Where Stripe's counterparty is installed, or would be."""
-    return Path(os.environ.get("RAKO_COUNTERPARTIES") or ROOT / ".counterparties") / "stripe"
+    """Where Stripe's counterparty is."""
+    return home() / "stripe"
 
 
 def missing() -> str | None:
@@ -68,7 +73,7 @@ def is_installed() -> bool:
 
 def install() -> None:
     """Install what is not there yet. Raises InstallFailed."""
-    with _alone():
+    with alone("stripe"):
         if is_installed():
             return
         for program in ("node", "npm"):
@@ -85,14 +90,14 @@ def install() -> None:
 
 def _fill(target: Path) -> None:
     tools = target / "tools"
-    _run(sys.executable, "-m", "venv", str(tools))
+    run(sys.executable, "-m", "venv", str(tools))
     pip = (str(tools / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    _run(*pip, f"pip=={PIP}")
+    run(*pip, f"pip=={PIP}")
     site = ("--target", str(target / "site"))
-    _run(*pip, *site, *WHEELS, "--platform", "pyemscripten_2026_0_wasm32", *REPLICA)
-    _run(*pip, *site, *WHEELS, "--platform", "manylinux2014_x86_64", YAML)
-    _run(*pip, "--target", str(target / "description"), "--no-deps", DESCRIPTION)
-    _run("npm", "install", "--silent", "--ignore-scripts", "--prefix", str(target), f"pyodide@{PYODIDE}")
+    run(*pip, *site, *WHEELS, "--platform", "pyemscripten_2026_0_wasm32", *REPLICA)
+    run(*pip, *site, *WHEELS, "--platform", "manylinux2014_x86_64", YAML)
+    run(*pip, "--target", str(target / "description"), "--no-deps", DESCRIPTION)
+    run("npm", "install", "--silent", "--ignore-scripts", "--prefix", str(target), f"pyodide@{PYODIDE}")
     _describe(target)
     for leftover in ("tools", "description"):
         shutil.rmtree(target / leftover)
@@ -121,7 +126,8 @@ def _try(target: Path) -> None:
         raise InstallFailed(f"the replica does not start: {line or 'it said nothing'}")
 
 
-def _run(*command: str) -> None:
+def run(*command: str) -> None:
+    """Run a program of the installation. Raises InstallFailed with the last line that it says."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
@@ -129,11 +135,11 @@ def _run(*command: str) -> None:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Two installations at once take turns; the second finds the first one's result."""
-    folder().parent.mkdir(parents=True, exist_ok=True)
-    (folder().parent / ".gitignore").write_text("*\n")
-    with (folder().parent / "stripe.lock").open("w") as lock:
+def alone(name: str) -> Iterator[None]:
+    """Two installations of a counterparty at once take turns; the second finds the first one's result."""
+    home().mkdir(parents=True, exist_ok=True)
+    (home() / ".gitignore").write_text("*\n")
+    with (home() / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

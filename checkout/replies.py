@@ -1,0 +1,40 @@
+"""What agents are answered about checkouts and purchases, whoever carries it: the REST API and the MCP tools."""
+
+from typing import Any
+
+from checkout import wire
+from checkout.calls import at_work
+from checkout.models import Checkout
+from checkout.purchase import purchase
+from checkout.start import start_checkout
+from checkout.states import started
+from rako.core.receipts import receipt_for
+from sessions_app.models import Agent
+
+
+def handed_over(agent: Agent, asked: dict[str, Any]) -> dict[str, Any]:
+    """The buyer's way to the payment page, or a charge if a payment method is given (POST /v1/checkout).
+
+    Raises the protocol's errors in its order, and Busy.
+    """
+    chosen = {"session_id": asked["session_id"], "recommendation_id": asked["recommendation_id"]}
+    with at_work():
+        if asked.get("payment_method"):
+            return _reply(purchase(agent, **chosen, **_payment(asked)))
+        return _reply(start_checkout(agent, **chosen, user_details=asked.get("user_details")))
+
+
+def purchased(agent: Agent, asked: dict[str, Any]) -> dict[str, Any]:
+    """An autonomous purchase (POST /v1/purchase). Raises as `handed_over` does."""
+    with at_work():
+        return _reply(purchase(agent, recommendation_id=asked["recommendation_id"], **_payment(asked)))
+
+
+def _payment(asked: dict[str, Any]) -> dict[str, Any]:
+    return {"payment_method": asked.get("payment_method"), "authorization": asked.get("authorization")}
+
+
+def _reply(checkout: Checkout) -> dict[str, Any]:
+    """The checkout, with our signed word that its start is in the ledger."""
+    entry = started(checkout)
+    return wire.checkout_wire(checkout, receipt="" if entry is None else receipt_for(entry))
