@@ -2,9 +2,11 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
 from checkout import states
 from ledger.dispute_claims import about_conversion
@@ -14,12 +16,14 @@ from ledger.lifecycle import tell
 from ledger.models import Dispute, Entry, Event, FraudHold, Side
 from notifications.catalogue import ENDPOINT_DISABLED, EVENT_TYPES, KINDS, PING
 from notifications.models import Message
+from notifications.signing import new_secret, signed_headers
 from settlement.payouts import record_answer, send_payouts
 from settlement.providers.base import Answer
 from tests.factories import BuilderFactory, OfferFactory
 from tests.notifications.conftest import endpoint_of, follow
 from tests.settlement.months import JANUARY, close, confirmed, happened, sold
 from tests.settlement.payouts import account
+from tests.tools.foreign import require
 
 Kind = Event.Kind
 ROOT = Path(__file__).resolve().parents[2]
@@ -157,9 +161,7 @@ def test_every_kind_of_entry_is_told_or_known_to_be_silent():
     """A new one must be decided on."""
     apps = [ROOT / name for name in ("rako", "sessions_app", "ledger", "settlement", "checkout")]
     sources = "".join(path.read_text() for app in apps for path in app.rglob("*.py") if "migrations" not in path.parts)
-    literal = set(
-        re.findall(r'(?:kind=|_state\([a-z.]+, |")"?([a-z_]+\.(?:recorded|reported|issued|paid|closed))"', sources)
-    )
+    literal = set(re.findall(r'"([a-z_]+\.(?:recorded|reported|issued|paid|closed|received|attached))"', sources))
     by_state = {f"conversion.{kind}" for kind in Kind.values} | set(states._KINDS.values())
     by_state |= {f"dispute.{state}" for state in Dispute.State.values if state != "open"}
     by_state |= {f"hold.{state}" for state in FraudHold.State.values if state != "open"}
@@ -171,3 +173,24 @@ def test_the_documents_name_every_event_type():
     named = set(re.findall(r"`([a-z_]+\.[a-z_]+)`", (ROOT / "docs" / "webhooks.md").read_text()))
 
     assert {*EVENT_TYPES, PING, ENDPOINT_DISABLED} <= named
+
+
+def test_the_documented_check_in_node_holds(parties, tmp_path):
+    """The document's own code, run: it accepts what we sign, and nothing else."""
+    [code] = re.findall(r"```js\n(.*?)```", (ROOT / "docs" / "webhooks.md").read_text(), re.DOTALL)
+    endpoint, body = parties[0], '{"type":"test.ping","é":1}'
+    signed = signed_headers("msg_1", body, timezone.now(), [new_secret(), endpoint.secret])
+    asked = json.dumps([endpoint.secret, body, signed])
+    script = tmp_path / "check.mjs"
+    script.write_text(f"{code}\nconst [secret, body, headers] = {asked};\n{_NODE}")
+
+    done = subprocess.run([require("node"), script], capture_output=True, text=True, timeout=30, check=False)
+
+    assert (done.stdout, done.stderr) == ("test.ping refused refused\n", "")
+
+
+_NODE = """
+const refused = (...given) => { try { handle(...given); return "ACCEPTED"; } catch { return "refused"; } };
+const old = { ...headers, "webhook-timestamp": "1674087231" };
+console.log(handle(secret, body, headers).type, refused(secret, body + " ", headers), refused(secret, body, old));
+"""
