@@ -40,6 +40,9 @@ class Courier:
                 log.warning("webhooks wait for the database: %s", error.__class__.__name__)
                 connection.close()
                 self._stopped.wait(_PAUSE_SECONDS)
+            except Exception:  # a bug: said again and again, rather than webhooks that end without a word
+                log.exception("webhooks are held up")
+                self._stopped.wait(_PAUSE_SECONDS)
         self._pool.shutdown()
         with contextlib.suppress(DatabaseError, InterfaceError):
             self._report()

@@ -47,6 +47,7 @@ class Endpoint(models.Model):
 
     class Meta:
         verbose_name = "webhook endpoint"
+        permissions = [("switch_endpoint", "Can enable and disable webhook endpoints")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(merchant__isnull=True, builder__isnull=False)
@@ -102,6 +103,7 @@ class Message(models.Model):
 
     class Meta:
         verbose_name = "webhook message"
+        permissions = [("resend_message", "Can send webhook messages again")]
         constraints = [
             # However often the log is read: an endpoint is told of an entry once.
             models.UniqueConstraint(fields=["endpoint", "entry_id"], name="message_one_per_entry"),
