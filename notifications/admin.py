@@ -44,7 +44,7 @@ class _ActsWithReason(ReadOnlyAdmin):
 class EndpointAdmin(_ActsWithReason):
     """Addresses of merchants and builders. Their owners make and change them; their secrets are on no page."""
 
-    list_display = ("standing", "url", "owner_name", "types", "failing", "created", "id")
+    list_display = ("standing", "url", "owner_name", "types", "failing", "id")
     list_display_links = ("url", "id")
     list_filter = ("state", "disabled_because")
     date_hierarchy = "created_at"
@@ -105,7 +105,8 @@ class AttemptInline(ReadOnlyInline):
     """What came of each attempt."""
 
     model = Attempt
-    fields = ("attempted_at", "status_code", "error", "duration_ms")
+    fields = ("attempted", "status_code", "error", "duration_ms")
+    attempted = time_column("attempted_at", "at")
     show_change_link = False
 
 

@@ -28,9 +28,7 @@ class Endpoint(models.Model):
         FAILING = "failing"  # for days nothing arrived
 
     id = UlidField(primary_key=True)
-    merchant = models.ForeignKey(
-        Merchant, models.PROTECT, null=True, blank=True, related_name="webhook_endpoints", help_text="Or a builder."
-    )
+    merchant = models.ForeignKey(Merchant, models.PROTECT, null=True, blank=True, related_name="webhook_endpoints")
     builder = models.ForeignKey(Builder, models.PROTECT, null=True, blank=True, related_name="webhook_endpoints")
     url = models.CharField(max_length=500)
     description = models.CharField(max_length=200, blank=True)

@@ -35,7 +35,7 @@ class Migration(migrations.Migration):
                 ('old_secret_until', models.DateTimeField(blank=True, help_text='Until then both secrets sign.', null=True)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('builder', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='webhook_endpoints', to='sessions_app.builder')),
-                ('merchant', models.ForeignKey(blank=True, help_text='Or a builder.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='webhook_endpoints', to='merchants.merchant')),
+                ('merchant', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='webhook_endpoints', to='merchants.merchant')),
             ],
             options={
                 'verbose_name': 'webhook endpoint',
