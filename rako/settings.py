@@ -83,6 +83,9 @@ RAKO_PSP_READ_MS = setting("RAKO_PSP_READ_MS", whole_number(10, 10_000), "8000")
 # How many calendar days a side of a dispute has to answer (seven hold five working days), and staff to decide.
 RAKO_DISPUTE_ANSWER_DAYS = setting("RAKO_DISPUTE_ANSWER_DAYS", whole_number(1, 90), "7")
 RAKO_DISPUTE_REVIEW_DAYS = setting("RAKO_DISPUTE_REVIEW_DAYS", whole_number(1, 90), "14")
+# Whether webhooks may go to this machine itself, also without TLS: never in live mode.
+_loopback = ["no"] if RAKO_MODE == "live" else ["yes", "no"]
+RAKO_WEBHOOK_LOOPBACK = setting("RAKO_WEBHOOK_LOOPBACK", one_of(*_loopback), _loopback[0]) == "yes"
 RAKO_MAX_BODY_BYTES = setting("RAKO_MAX_BODY_BYTES", whole_number(1024, 16_777_216), "262144")
 # Where a larger body than that is taken: batches of reports.
 RAKO_LARGER_BODIES = {"/v1/conversions": 1_048_576}
@@ -119,6 +122,7 @@ INSTALLED_APPS = [
     "settlement",
     "checkout",
     "checkout.connectors.sandbox",
+    "notifications",
     "mcp_server",
 ]
 

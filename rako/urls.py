@@ -37,6 +37,14 @@ from ledger.outcome_views import CancelView, MilestonesView
 from ledger.views import ConversionsView, ConversionView, EvidenceView, SessionView
 from mcp_server.views import McpView
 from merchants.views import IssueView, JwksView, PublicKeyView, VerifyView
+from notifications.views import (
+    DeliveriesView,
+    EndpointsView,
+    EndpointView,
+    ResendView,
+    RotateSecretView,
+    TestView,
+)
 from rako.core.errors import only
 from rako.health import HealthView, ReadyView
 from rako.home import home
@@ -98,6 +106,12 @@ urlpatterns = [
     path("v1/connections/<str:connection_id>/disconnect", DisconnectView.as_view()),
     path("v1/webhooks/stripe", PlatformWebhookView.as_view()),
     path("v1/webhooks/<str:kind>/<str:connection_id>", WebhookView.as_view()),
+    path("v1/webhook-endpoints", EndpointsView.as_view()),
+    path("v1/webhook-endpoints/<str:endpoint_id>", EndpointView.as_view()),
+    path("v1/webhook-endpoints/<str:endpoint_id>/rotate-secret", RotateSecretView.as_view()),
+    path("v1/webhook-endpoints/<str:endpoint_id>/test", TestView.as_view()),
+    path("v1/webhook-endpoints/<str:endpoint_id>/deliveries", DeliveriesView.as_view()),
+    path("v1/webhook-endpoints/<str:endpoint_id>/deliveries/<str:message_id>/resend", ResendView.as_view()),
     path("mcp", McpView.as_view()),
     path("r/<str:recommendation_id>", follow_link),
     path("r/<str:recommendation_id>/convert", ConvertView.as_view()),

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-LAYERS = ["rako.core", "merchants", "sessions_app", "ledger", "settlement", "checkout", "portal", "mcp_server", "rako"]
+LAYERS = [
+    *("rako.core", "merchants", "sessions_app", "ledger", "settlement", "checkout", "notifications"),
+    *("portal", "mcp_server", "rako"),
+]
 SANDBOX = ROOT / "checkout" / "connectors" / "sandbox"
 
 

@@ -17,6 +17,7 @@ from django.urls import get_resolver
 from django.utils import timezone
 
 from ledger.models import Conversion, Entry
+from notifications.endpoints import create_endpoint, send_test
 from rako.core.ids import is_id
 from sessions_app.recommend import record_recommendation
 from settlement.models import Payout
@@ -52,6 +53,7 @@ ODD_IDS = (
 )
 NOT_TEXT = (0, -1, 1.5, True, False, [], ["x"], {}, {"id": "x"})
 NOT_FLAG = (0, 1, "true", "", [], {})
+NOT_LIST = ("x", 0, True, {}, ["x"], [1], [None], [["x"]])
 NOT_NUMBER = ("10", "", True, False, [], [10], {}, {"amount": 10})
 
 
@@ -68,12 +70,12 @@ class Field:
 
     def wrong_values(self) -> Iterator[Any]:
         """JSON values that this field refuses with 400."""
-        by_kind = {"number": NOT_NUMBER, "object": ("x", 0, True, [], [{}]), "flag": NOT_FLAG}
+        by_kind = {"number": NOT_NUMBER, "object": ("x", 0, True, [], [{}]), "flag": NOT_FLAG, "list": NOT_LIST}
         yield from by_kind.get(self.kind, NOT_TEXT)
         yield from _WRONG.get(self.kind, ())
         if self.longest:
             yield from ("x" * (self.longest + 1), "x" * 10_000)
-        if self.kind not in {"number", "object"} and not self.may_be_empty:
+        if self.kind not in {"number", "object", "list"} and not self.may_be_empty:
             yield ""
         if self.required:
             yield None
@@ -114,6 +116,11 @@ class Endpoint:
     query: dict[str, str] = field(default_factory=dict)
     needs: str = ""
     asks_psp: bool = False
+
+    @property
+    def needed(self) -> list[str]:
+        """The fields of a body that cannot be left out."""
+        return [name for name, field in self.body.items() if field.required and "." not in name]
 
     def __str__(self) -> str:
         return f"{self.method} /" + PARAMETER.sub(r"{\1}", self.route)
@@ -246,6 +253,32 @@ ENDPOINTS = (
         asks_psp=True,
     ),
     Endpoint("POST", "v1/connections/<str:connection_id>/disconnect", "merchant"),
+    Endpoint("GET", "v1/webhook-endpoints", "both"),
+    Endpoint(
+        "POST", "v1/webhook-endpoints", "both",
+        {
+            "url": Field("text", required=True, longest=500),
+            "description": Field("text", longest=200, may_be_empty=True),
+            "eventTypes": Field("list"),
+        },
+    ),
+    Endpoint("GET", "v1/webhook-endpoints/<str:endpoint_id>", "both"),
+    Endpoint(
+        "PATCH", "v1/webhook-endpoints/<str:endpoint_id>", "both",
+        {
+            "url": Field("text", longest=500),
+            "description": Field("text", longest=200, may_be_empty=True),
+            "eventTypes": Field("list"),
+            "status": Field("text"),
+        },
+    ),
+    Endpoint("DELETE", "v1/webhook-endpoints/<str:endpoint_id>", "both"),
+    Endpoint("POST", "v1/webhook-endpoints/<str:endpoint_id>/rotate-secret", "both"),
+    Endpoint("POST", "v1/webhook-endpoints/<str:endpoint_id>/test", "both"),
+    Endpoint(
+        "GET", "v1/webhook-endpoints/<str:endpoint_id>/deliveries", "both", query={"limit": "limit", "cursor": "cursor"}
+    ),
+    Endpoint("POST", "v1/webhook-endpoints/<str:endpoint_id>/deliveries/<str:message_id>/resend", "both"),
     Endpoint("POST", "v1/webhooks/stripe", "psp"),
     Endpoint("POST", "v1/webhooks/<str:kind>/<str:connection_id>", "psp"),
 )  # fmt: skip
@@ -284,6 +317,9 @@ class World:
         self.batch = documents(Conversion.objects.get(pk=self.conversion_id))
         about = {"batch": self.batch, "currency": "GBP", "amount_minor": 2560}
         self.payout = Payout.objects.create(builder=self.agent.agent.builder, **about)
+        self.message = send_test(
+            create_endpoint({"builder_id": self.agent.agent.builder_id}, url="https://hooks.example/")
+        )
         with tempfile.TemporaryDirectory() as folder:  # of a signer that has not signed before
             publish_log(Path(folder))
 
@@ -321,6 +357,8 @@ class World:
             "tile": "0/000.p/1",
             "kind": "sandbox",
             "connection_id": self.connection.pk,
+            "endpoint_id": self.message.endpoint_id,
+            "message_id": self.message.pk,
         }
         return "/" + PARAMETER.sub(lambda match: odd or ids[match[1]], endpoint.route)
 
@@ -359,6 +397,9 @@ class World:
             "dropOld": False,
             "claimedValue": 12.5,
             "message": "two, not one",
+            "url": "https://hooks.example/rako",
+            "eventTypes": ["conversion.recorded"],
+            "status": "enabled",
             "text": "one booking, two seats",
             "description": "the confirmation page",
             "sha256": hashlib.sha256(b"one booking, two seats").hexdigest(),
@@ -373,7 +414,12 @@ class World:
         query = "&".join(filter(None, (endpoint.needs, query)))
         path = options.pop("path") + (f"?{query}" if query else "")
         text = body if isinstance(body, str | bytes) else json.dumps(self.body(endpoint) if body is None else body)
-        return call(options.pop("method", endpoint.method), path, text if endpoint.method == "POST" else b"", **options)
+        return call(
+            options.pop("method", endpoint.method),
+            path,
+            text if endpoint.method in {"POST", "PATCH"} else b"",
+            **options,
+        )
 
 
 def call(method: str, path: str, body: str | bytes = b"", *, key: str | None = None, **options: Any) -> Any:
@@ -417,7 +463,7 @@ def _is_error_body(content: bytes) -> bool:
 
 def stored() -> dict[str, str]:
     """A fingerprint of the rows of each of our tables, and of the jobs that wait: any write changes it."""
-    ours = ("rako", "merchants", "sessions_app", "ledger", "settlement", "checkout", "sandbox")
+    ours = ("rako", "merchants", "sessions_app", "ledger", "settlement", "checkout", "sandbox", "notifications")
     tables = [model._meta.db_table for label in ours for model in apps.get_app_config(label).get_models()]
     parts = [
         f"SELECT '{table}', md5(coalesce(string_agg(row::text, '|' ORDER BY row::text), '')) FROM {table} row"

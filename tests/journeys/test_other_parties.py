@@ -24,7 +24,17 @@ SHARED_BY_ID = [
     "GET /v1/settlements/{batch_id}/export",
 ]
 OF_A_MERCHANT = "GET /v1/invoices/{invoice_id}"
-OWN_TO_A_BUILDER = ["GET /v1/statements/{statement_id}", "GET /v1/payouts/{payout_id}"]
+OWN_TO_A_BUILDER = [
+    "GET /v1/statements/{statement_id}",
+    "GET /v1/payouts/{payout_id}",
+    "GET /v1/webhook-endpoints/{endpoint_id}",
+    "PATCH /v1/webhook-endpoints/{endpoint_id}",
+    "DELETE /v1/webhook-endpoints/{endpoint_id}",
+    "POST /v1/webhook-endpoints/{endpoint_id}/rotate-secret",
+    "POST /v1/webhook-endpoints/{endpoint_id}/test",
+    "GET /v1/webhook-endpoints/{endpoint_id}/deliveries",
+    "POST /v1/webhook-endpoints/{endpoint_id}/deliveries/{message_id}/resend",
+]
 BUYING = ["POST /v1/checkout", "POST /v1/purchase"]
 
 

@@ -25,6 +25,8 @@ from ledger.publishing import Publisher
 from ledger.sequencer import Sequencer
 from merchants import keyring
 from merchants.models import Connection, Merchant
+from notifications.endpoints import create_endpoint, send_test
+from notifications.models import Endpoint
 from rako.core.money import Money
 from settlement.payouts import send_payouts
 from settlement.receivables import record_payment
@@ -79,6 +81,7 @@ def sale(client: Client) -> None:
     builder = ordered(key.agent.builder, batch=documents(conversion)).builder
     account(builder)
     send_payouts()
+    send_test(create_endpoint({"merchant_id": merchant.pk}, url="https://hooks.example/"))
     record_payment(merchant, Money(1, "GBP"), reference="bank-1", received_on=date(2026, 1, 1))
     Sequencer().tick()
     Publisher().publish()
@@ -157,6 +160,7 @@ def test_credentials_are_on_no_page(boss: Client, model: Any) -> None:
         for link in Connection.objects.all()
         for secret in (link.credentials["secret_key"], *link.webhook_secrets)
     ]
+    secrets += [endpoint.secret for endpoint in Endpoint.objects.all()]
     row = model._default_manager.latest("pk")
 
     text = staff.shown(boss, row) + boss.get(staff.page(model, "changelist")).content.decode()

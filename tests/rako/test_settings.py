@@ -35,6 +35,7 @@ MALFORMED = {
     "RAKO_PAYOUT_DEBTOR_IBAN": "GB33BUKB20201555555556",
     "RAKO_PAYOUT_DEBTOR_BIC": "BUKB",
     "RAKO_PSP_CONNECT_MS": "2s",
+    "RAKO_WEBHOOK_LOOPBACK": "maybe",
     "RAKO_PSP_READ_MS": "0",
     "RAKO_MAX_BODY_BYTES": "1MB",
     "RAKO_DISPUTE_ANSWER_DAYS": "a week",
@@ -84,6 +85,10 @@ def test_an_empty_environment_is_a_sandbox_without_complaints():
     run = checked()
 
     assert (run.returncode, run.stdout + run.stderr) == (0, "System check identified no issues (0 silenced).\n")
+
+
+def test_live_webhooks_never_go_to_this_machine():
+    assert "RAKO_WEBHOOK_LOOPBACK is malformed" in checked(RAKO_MODE="live", RAKO_WEBHOOK_LOOPBACK="yes").stderr
 
 
 def test_another_database_than_postgresql_is_refused():

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from notifications.courier import delivering
 from rako.core.jobs import work
 
 
@@ -15,4 +16,8 @@ class Command(BaseCommand):
         parser.add_argument("--until-idle", action="store_true", help="stop when no job is due")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        work(until_idle=options["until_idle"])
+        if options["until_idle"]:
+            work(until_idle=True)
+            return
+        with delivering():
+            work()
