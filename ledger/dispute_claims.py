@@ -1,4 +1,7 @@
-"""What may be disputed, and by whom (protocol, section 1): every refusal is raised here, before anything is stored."""
+"""What may be disputed, and by whom (protocol, section 1): every refusal is raised here, before anything is stored.
+
+What was asked is judged first, and the sale, which others may be moving, by `check_sale` when it is held.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -47,13 +50,11 @@ class MissingSale:
 
 
 def about_conversion(conversion: Conversion, side: Side, kind: str, value: int | float | None) -> Dispute:
-    """The dispute, not stored yet. Raises BadRequest, Forbidden for the other side's kind, or CannotDispute."""
+    """The dispute as it is asked for. Raises BadRequest, or Forbidden for the other side's kind."""
     if kind not in OPENED_BY:
         raise BadRequest(f"kind must be one of {', '.join(OPENED_BY)}", code="invalid_field")
     if side not in OPENED_BY[Kind(kind)]:
         raise Forbidden(f"A {kind} is opened by the {OPENED_BY[Kind(kind)][0]}")
-    claimed = _claimed_value(conversion, Kind(kind), value)
-    _check_standing(conversion, Kind(kind))
     return Dispute(
         kind=kind,
         opened_by=side,
@@ -62,21 +63,19 @@ def about_conversion(conversion: Conversion, side: Side, kind: str, value: int |
         recommendation_id=conversion.recommendation_id,
         conversion=conversion,
         currency=conversion.currency,
-        claimed_value_minor=claimed,
+        claimed_value_minor=_claimed_value(conversion, Kind(kind), value),
     )
 
 
 def about_missing_sale(agent: Agent, claim: MissingSale) -> Dispute:
-    """The dispute, not stored yet. Raises SessionNotFound, RecommendationNotFound, BadRequest, SessionExpired for a
-    sale outside the session's window, SessionConverted or CannotDispute."""
+    """The dispute as it is asked for. Raises SessionNotFound, RecommendationNotFound, BadRequest, SessionExpired for a
+    sale outside the session's window, or CannotDispute."""
     recommendation = _recommendation(agent, claim)
     currency = str(decode(recommendation.aap_code).payload["cur"])
     claimed = _minor(claim.value, currency)
     if claim.order_reference.startswith(OURS):
         raise BadRequest(f"orderReference must not start with {OURS}", code="invalid_field")
     _check_window(recommendation, claim.sold_at)
-    if Conversion.objects.filter(session=recommendation.session_id, is_superseded=False).exists():
-        raise SessionConverted()
     return Dispute(
         kind=Kind.MISSING_SALE,
         opened_by=Side.BUILDER,
@@ -88,6 +87,18 @@ def about_missing_sale(agent: Agent, claim: MissingSale) -> Dispute:
         order_reference=claim.order_reference,
         sold_at=claim.sold_at,
     )
+
+
+def check_sale(dispute: Dispute) -> None:
+    """Whether the sale, which the caller holds, allows a dispute. Raises CannotDispute, or SessionConverted for a
+    missing sale of a session that has one."""
+    if dispute.conversion is not None:
+        dispute.conversion.refresh_from_db()
+        _check_standing(dispute.conversion, Kind(dispute.kind))
+        if dispute.kind == Kind.WRONG_AMOUNT and dispute.claimed_value_minor == value_of(dispute.conversion):
+            raise CannotDispute("claimedValue is the recorded one")
+    elif Conversion.objects.filter(session=dispute.recommendation.session_id, is_superseded=False).exists():
+        raise SessionConverted()
 
 
 def value_of(conversion: Conversion) -> int:
@@ -123,8 +134,6 @@ def _claimed_value(conversion: Conversion, kind: Kind, value: int | float | None
     minor = _minor(value, conversion.currency)
     if minor == 0:
         raise BadRequest("claimedValue must be more than zero", code="invalid_field")
-    if minor == value_of(conversion):
-        raise CannotDispute("claimedValue is the recorded one")
     return minor
 
 

@@ -27,7 +27,7 @@ from tests.ledger.disputing import (
     reviewed,
     sold,
 )
-from tests.threads import race
+from tests.ledger.paths import Market
 
 MERCHANT, BUILDER = Side.MERCHANT, Side.BUILDER
 MESSAGE, EVIDENCE = DisputeStatement.Kind
@@ -103,11 +103,30 @@ def test_a_sale_is_disputed_for_120_days(sale, monkeypatch):
         disputed(sale, MERCHANT, Kind.MERCHANT_DISPUTE)
 
 
-def test_an_order_that_passed_to_a_better_path_is_not_disputed(sale):
-    happen(sale, Event.Kind.SUPERSEDED)
+def test_an_order_that_passed_to_a_better_path_is_not_disputed(db):
+    market = Market()
+    market.report(market.ours, "influence")
+    market.report(market.theirs, "extension")
 
     with pytest.raises(CannotDispute):
-        disputed(sale, BUILDER, Kind.REFUSED_CONVERSION)
+        disputed(Conversion.objects.get(is_superseded=True), BUILDER, Kind.REFUSED_CONVERSION)
+
+
+@pytest.mark.parametrize("meanwhile", ["refunded", "cancelled", "charged back", "fraud"])
+def test_what_is_reversed_between_the_asking_and_the_opening_is_not_disputed(sale, meanwhile):
+    asked = about_conversion(sale, MERCHANT, Kind.MERCHANT_DISPUTE, None)
+    BEFORE[meanwhile](sale)
+
+    with pytest.raises(CannotDispute):
+        open_dispute(asked)
+    assert (balances(), findings()) == ({}, [])
+
+
+def test_a_recorded_sale_is_not_missing(sale):
+    claim = MissingSale(sale.session_id, sale.recommendation_id, 100, timezone.now())
+
+    with pytest.raises(SessionConverted):
+        open_dispute(about_missing_sale(sale.agent, claim))
 
 
 def test_a_sale_is_in_one_dispute_at_a_time(sale):
@@ -377,39 +396,3 @@ def test_a_sale_after_the_window_is_no_missing_one(db):
 
     with pytest.raises(SessionExpired):
         about_missing_sale(old.agent, MissingSale(old.session_id, old.pk, 10, timezone.now() - timedelta(hours=1)))
-
-
-def test_a_recorded_sale_is_not_missing(sale):
-    claim = MissingSale(sale.session_id, sale.recommendation_id, 100, timezone.now())
-
-    with pytest.raises(SessionConverted):
-        about_missing_sale(sale.agent, claim)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_of_many_who_open_at_once_one_does():
-    sale = sold()
-    kinds = [(MERCHANT, Kind.MERCHANT_DISPUTE, None), (BUILDER, Kind.WRONG_AMOUNT, 150)]
-
-    ended = race(lambda n: disputed(sale, *kinds[n % 2]))
-
-    assert sorted(type(each).__name__ for each in ended) == ["Dispute"] + ["DisputeExists"] * 7
-    assert findings() == []
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_dispute_ends_once_whoever_ends_it():
-    sale = sold()
-    dispute = disputed(sale, MERCHANT, Kind.MERCHANT_DISPUTE)
-    ends = [
-        lambda: accept(dispute, BUILDER),
-        lambda: withdraw(dispute, MERCHANT),
-        lambda: decide(dispute, Decision.PARTLY, "half", 5000),
-        lambda: open_dispute(about_conversion(sale, BUILDER, Kind.WRONG_AMOUNT, 150)),
-    ]
-
-    ended = race(lambda n: ends[n % 4]())
-
-    assert sum(isinstance(each, Dispute) and each.kind == Kind.MERCHANT_DISPUTE for each in ended) == 1
-    assert {type(each).__name__ for each in ended} <= {"Dispute", "DisputeMoved", "DisputeExists", "CannotDispute"}
-    assert findings() == []
