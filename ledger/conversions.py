@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from ledger import commission
 from ledger.accounts import Split, accrued, difference
-from ledger.evidence import SaleEvidence
+from ledger.evidence import OF_MERCHANT, SaleEvidence
 from ledger.lifecycle import claim_waiting, holding, parties_of
 from ledger.models import Conversion, Entry, Evidence, Status
 from ledger.models.conversion import Level
@@ -28,6 +28,12 @@ from rako.core.rows import inserting
 from rako.core.wire import instant
 from sessions_app.models import Recommendation
 
+# Which levels a proof of a level raises, if it agrees with what is recorded: none is ever lowered.
+RAISES: dict[Level, tuple[Level, ...]] = {
+    # The payment itself outranks everybody's word.
+    Level.ORCHESTRATED: (Level.RECONCILED, Level.PAYMENT_OBSERVED, Level.MERCHANT_REPORTED),
+    Level.RECONCILED: (Level.MERCHANT_REPORTED,),
+}
 TELL_OF_EVIDENCE = ("conversion.recorded", "evidence.attached", "evidence.contradicts")
 
 
@@ -201,19 +207,20 @@ def _make(recommendation: Recommendation, evidence: SaleEvidence, *, conversion_
 
 def _attach(conversion: Conversion, recommendation: Recommendation, evidence: SaleEvidence) -> Recorded | Conflict:
     """A second party's proof of the same sale, or one by another path. A second payment, order, or report by the same
-    path is no such thing, nor is another recommendation's.
+    path is no such thing, nor is another recommendation's; and the merchant's own word names one order.
 
     One that names another amount is kept as a contradiction: it changes neither commission nor level.
     """
-    of_another = Q(path=evidence.path) | ~Q(reference=evidence.reference)
-    if conversion.recommendation_id != recommendation.pk or (
-        conversion.evidence.filter(of_another, source=evidence.source).exists()
-    ):
+    is_other = ~Q(reference=evidence.reference)
+    of_another = Q(Q(path=evidence.path) | is_other, source=evidence.source)
+    if evidence.source in OF_MERCHANT:
+        of_another |= Q(is_other, source__in=OF_MERCHANT)
+    if conversion.recommendation_id != recommendation.pk or conversion.evidence.filter(of_another).exists():
         return SessionConverted()
     recorded = Money(conversion.transaction_value_minor, conversion.currency)
     agrees = evidence.money == recorded
-    # The payment itself outranks the merchant's word, but it certifies only what it agrees with.
-    if agrees and evidence.level == Level.ORCHESTRATED:
+    # It certifies only what it agrees with.
+    if agrees and conversion.verification_level in RAISES.get(evidence.level, ()):
         Conversion.objects.filter(pk=conversion.pk).update(verification_level=evidence.level)
         conversion.verification_level = evidence.level
     fact, row = proof_of(conversion, evidence, "evidence.attached" if agrees else "evidence.contradicts")
