@@ -11,17 +11,18 @@ from django.utils import timezone
 from ledger.conversions import SessionConverted
 from ledger.decisions import OURS
 from ledger.models import Conversion, Dispute, Event, Side, Status
+from ledger.models.conversion import Path
+from ledger.windows import check_window
 from rako.core.aap_code import decode
 from rako.core.errors import BadRequest, Conflict, Forbidden
 from rako.core.money import from_wire
 from sessions_app.models import Agent, Recommendation
-from sessions_app.recommend import RecommendationNotFound, SessionExpired, SessionNotFound
+from sessions_app.recommend import RecommendationNotFound, SessionNotFound
 
 Kind = Dispute.Kind
 
 # How long a sale, or what reversed it, may be contested.
 OPEN_FOR = timedelta(days=120)
-CLOCK_SKEW = timedelta(minutes=5)
 
 # Who opens which kind about a sale that is recorded.
 OPENED_BY: dict[Kind, tuple[Side, ...]] = {
@@ -47,6 +48,7 @@ class MissingSale:
     value: int | float
     sold_at: datetime
     order_reference: str = ""
+    attribution_path: str = Path.AAP_FLOW
 
 
 def about_conversion(conversion: Conversion, side: Side, kind: str, value: int | float | None) -> Dispute:
@@ -68,14 +70,18 @@ def about_conversion(conversion: Conversion, side: Side, kind: str, value: int |
 
 
 def about_missing_sale(agent: Agent, claim: MissingSale) -> Dispute:
-    """The dispute as it is asked for. Raises SessionNotFound, RecommendationNotFound, BadRequest, SessionExpired for a
-    sale outside the session's window, or CannotDispute."""
+    """The dispute as it is asked for. Raises SessionNotFound, RecommendationNotFound, BadRequest, SessionExpired or
+    OutsideWindow for a sale outside the path's window, or CannotDispute."""
     recommendation = _recommendation(agent, claim)
     currency = str(decode(recommendation.aap_code).payload["cur"])
     claimed = _minor(claim.value, currency)
     if claim.order_reference.startswith(OURS):
         raise BadRequest(f"orderReference must not start with {OURS}", code="invalid_field")
-    _check_window(recommendation, claim.sold_at)
+    # What counts is when it was sold, not when that is claimed.
+    now, path = timezone.now(), Path(claim.attribution_path)
+    check_window(recommendation, path, claim.sold_at, now=now, evidence={})
+    if now > claim.sold_at + OPEN_FOR:
+        raise CannotDispute(f"A sale may be disputed for {OPEN_FOR.days} days")
     return Dispute(
         kind=Kind.MISSING_SALE,
         opened_by=Side.BUILDER,
@@ -86,6 +92,7 @@ def about_missing_sale(agent: Agent, claim: MissingSale) -> Dispute:
         claimed_value_minor=claimed,
         order_reference=claim.order_reference,
         sold_at=claim.sold_at,
+        attribution_path=path,
     )
 
 
@@ -145,18 +152,6 @@ def _recommendation(agent: Agent, claim: MissingSale) -> Recommendation:
     if found is None:
         raise RecommendationNotFound()
     return found
-
-
-def _check_window(recommendation: Recommendation, sold_at: datetime) -> None:
-    now = timezone.now()
-    if sold_at > now + CLOCK_SKEW:
-        raise BadRequest("occurredAt lies in the future", code="invalid_field")
-    if sold_at < recommendation.created_at - CLOCK_SKEW:
-        raise BadRequest("occurredAt lies before the recommendation", code="invalid_field")
-    if sold_at >= recommendation.session.expires_at:
-        raise SessionExpired()
-    if now > sold_at + OPEN_FOR:
-        raise CannotDispute(f"A sale may be disputed for {OPEN_FOR.days} days")
 
 
 def _minor(value: int | float, currency: str) -> int:

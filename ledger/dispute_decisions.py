@@ -121,7 +121,7 @@ def _record(dispute: Dispute, decision: Dispute.Decision, value_minor: int) -> C
     evidence = SaleEvidence(
         source=Evidence.Source.DECISION,
         level=Level.RECONCILED,
-        path=Path.AAP_FLOW,
+        path=Path(dispute.attribution_path),
         reference=reference_of(dispute),
         order_reference=dispute.order_reference or reference_of(dispute),
         money=Money(value_minor, dispute.currency),

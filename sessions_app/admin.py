@@ -19,7 +19,7 @@ class SwitchAdmin(RakoAdmin):
 
     list_filter: ClassVar[tuple[Any, ...]] = ("is_active",)
     date_hierarchy = "created_at"
-    actions = ("activate", "deactivate")
+    actions: tuple[str, ...] = ("activate", "deactivate")
     readonly_fields: ClassVar[tuple[str, ...]] = ("id", "created_at")
 
     def has_switch_permission(self, request: HttpRequest) -> bool:
