@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from django.db import IntegrityError, transaction
 
 from ledger.conversions import Recorded, conversion_of, proof_of
-from ledger.evidence import SaleEvidence
+from ledger.evidence import OF_MERCHANT, SaleEvidence
 from ledger.lifecycle import holding
 from ledger.models import Conversion, Event, Evidence
 from ledger.models.conversion import Level
@@ -112,7 +112,7 @@ def _recommendations(merchant: Merchant, sessions: set[str]) -> dict[str, list[R
 def _met_before(merchant: Merchant, references: list[str], sessions: list[str]) -> tuple[set[str], set[str]]:
     """The orders that something was told of, and the sessions that something was sold in or is being paid for."""
     same = {"merchant": merchant.pk, "reference__in": references}
-    told = Evidence.objects.filter(source=Evidence.Source.MERCHANT_REPORT, **same).values_list("reference")
+    told = Evidence.objects.filter(source__in=OF_MERCHANT, **same).values_list("reference")
     sold = Conversion.objects.filter(merchant=merchant.pk, order_reference__in=references).values_list(
         "order_reference"
     )

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from ledger import commission
 from ledger.accounts import Split, accrued, difference
-from ledger.evidence import SaleEvidence
-from ledger.lifecycle import claim_waiting, hold_session, holding, parties_of
+from ledger.evidence import OF_MERCHANT, SaleEvidence
+from ledger.lifecycle import claim_waiting, holding, parties_of
 from ledger.models import Conversion, Entry, Evidence, Status
 from ledger.models.conversion import Level
 from ledger.priority import live, rivals, takes_over
@@ -28,6 +28,12 @@ from rako.core.rows import inserting
 from rako.core.wire import instant
 from sessions_app.models import Recommendation
 
+# Which levels a proof of a level raises, if it agrees with what is recorded: none is ever lowered.
+RAISES: dict[Level, tuple[Level, ...]] = {
+    # The payment itself outranks everybody's word.
+    Level.ORCHESTRATED: (Level.RECONCILED, Level.PAYMENT_OBSERVED, Level.MERCHANT_REPORTED),
+    Level.RECONCILED: (Level.MERCHANT_REPORTED,),
+}
 TELL_OF_EVIDENCE = ("conversion.recorded", "evidence.attached", "evidence.contradicts")
 
 
@@ -66,8 +72,13 @@ def record_conversion(recommendation: Recommendation, evidence: SaleEvidence) ->
 
 
 # One at a time for a session: whoever waits here sees all that the one before wrote. (NO KEY: rows that only refer to
-# the session are not held up.)
-_LOCK_SESSION = "SELECT FROM sessions_app_session WHERE id = %s FOR NO KEY UPDATE"
+# the session are not held up.) Those that had the order before are held, too: this proof may take it away from them,
+# and by id, like everywhere, so that nobody waits in a circle. None can be added: the order's reference is held.
+_LOCK_SESSIONS = """
+SELECT FROM sessions_app_session WHERE id IN (
+    SELECT %s UNION ALL SELECT session_id FROM ledger_conversion WHERE merchant_id = %s AND order_reference = %s
+) ORDER BY id FOR NO KEY UPDATE
+"""
 _CONVERT_SESSION = "UPDATE sessions_app_session SET status = 'converted' WHERE id = %s"
 # Whether anything is known of the sale, and whether something that happened to it waits for it.
 _LOOK = """
@@ -85,7 +96,7 @@ def _record(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded 
     _, _, [[is_known, has_waiting]] = send(
         # What happened to this sale may be told at the same time: it finds the sale, or the sale finds it.
         holding(merchant_id, *references),
-        Statement(_LOCK_SESSION, [session_id]),
+        Statement(_LOCK_SESSIONS, [session_id, *order]),
         Statement(_LOOK, [*proof, session_id, *order, merchant_id, *references]),
     )
     recorded = _add_to_known(recommendation, evidence) if is_known else _make(recommendation, evidence)
@@ -114,11 +125,6 @@ def _credit(recommendation: Recommendation, evidence: SaleEvidence, told: list[E
     if len(found) > 1:  # this session has a sale, and this order is another's
         return OrderAttributed()
     if takes_over(evidence, rival, recommendation):
-        if rival.session_id != recommendation.session_id:
-            hold_session(rival.session_id)
-            # A payment of that session, which nothing outranks, may have come before us.
-            if rivals(recommendation, evidence, _told(recommendation, evidence)) != found:
-                return OrderAttributed()
         successor_id = supersede(rival, evidence)
         recorded = _make(recommendation, with_service_date(evidence, rival), conversion_id=successor_id)
         hand_over(rival, recorded.conversion, evidence)
@@ -201,19 +207,20 @@ def _make(recommendation: Recommendation, evidence: SaleEvidence, *, conversion_
 
 def _attach(conversion: Conversion, recommendation: Recommendation, evidence: SaleEvidence) -> Recorded | Conflict:
     """A second party's proof of the same sale, or one by another path. A second payment, order, or report by the same
-    path is no such thing, nor is another recommendation's.
+    path is no such thing, nor is another recommendation's; and the merchant's own word names one order.
 
     One that names another amount is kept as a contradiction: it changes neither commission nor level.
     """
-    of_another = Q(path=evidence.path) | ~Q(reference=evidence.reference)
-    if conversion.recommendation_id != recommendation.pk or (
-        conversion.evidence.filter(of_another, source=evidence.source).exists()
-    ):
+    is_other = ~Q(reference=evidence.reference)
+    of_another = Q(Q(path=evidence.path) | is_other, source=evidence.source)
+    if evidence.source in OF_MERCHANT:
+        of_another |= Q(is_other, source__in=OF_MERCHANT)
+    if conversion.recommendation_id != recommendation.pk or conversion.evidence.filter(of_another).exists():
         return SessionConverted()
     recorded = Money(conversion.transaction_value_minor, conversion.currency)
     agrees = evidence.money == recorded
-    # The payment itself outranks the merchant's word, but it certifies only what it agrees with.
-    if agrees and evidence.level == Level.ORCHESTRATED:
+    # It certifies only what it agrees with.
+    if agrees and conversion.verification_level in RAISES.get(evidence.level, ()):
         Conversion.objects.filter(pk=conversion.pk).update(verification_level=evidence.level)
         conversion.verification_level = evidence.level
     fact, row = proof_of(conversion, evidence, "evidence.attached" if agrees else "evidence.contradicts")

@@ -1,4 +1,7 @@
-"""What may be disputed, and by whom (protocol, section 1): every refusal is raised here, before anything is stored."""
+"""What may be disputed, and by whom (protocol, section 1): every refusal is raised here, before anything is stored.
+
+What was asked is judged first, and the sale, which others may be moving, by `check_sale` when it is held.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,17 +11,18 @@ from django.utils import timezone
 from ledger.conversions import SessionConverted
 from ledger.decisions import OURS
 from ledger.models import Conversion, Dispute, Event, Side, Status
+from ledger.models.conversion import Path
+from ledger.windows import check_window
 from rako.core.aap_code import decode
 from rako.core.errors import BadRequest, Conflict, Forbidden
 from rako.core.money import from_wire
 from sessions_app.models import Agent, Recommendation
-from sessions_app.recommend import RecommendationNotFound, SessionExpired, SessionNotFound
+from sessions_app.recommend import RecommendationNotFound, SessionNotFound
 
 Kind = Dispute.Kind
 
 # How long a sale, or what reversed it, may be contested.
 OPEN_FOR = timedelta(days=120)
-CLOCK_SKEW = timedelta(minutes=5)
 
 # Who opens which kind about a sale that is recorded.
 OPENED_BY: dict[Kind, tuple[Side, ...]] = {
@@ -44,16 +48,15 @@ class MissingSale:
     value: int | float
     sold_at: datetime
     order_reference: str = ""
+    attribution_path: str = Path.AAP_FLOW
 
 
 def about_conversion(conversion: Conversion, side: Side, kind: str, value: int | float | None) -> Dispute:
-    """The dispute, not stored yet. Raises BadRequest, Forbidden for the other side's kind, or CannotDispute."""
+    """The dispute as it is asked for. Raises BadRequest, or Forbidden for the other side's kind."""
     if kind not in OPENED_BY:
         raise BadRequest(f"kind must be one of {', '.join(OPENED_BY)}", code="invalid_field")
     if side not in OPENED_BY[Kind(kind)]:
         raise Forbidden(f"A {kind} is opened by the {OPENED_BY[Kind(kind)][0]}")
-    claimed = _claimed_value(conversion, Kind(kind), value)
-    _check_standing(conversion, Kind(kind))
     return Dispute(
         kind=kind,
         opened_by=side,
@@ -62,21 +65,23 @@ def about_conversion(conversion: Conversion, side: Side, kind: str, value: int |
         recommendation_id=conversion.recommendation_id,
         conversion=conversion,
         currency=conversion.currency,
-        claimed_value_minor=claimed,
+        claimed_value_minor=_claimed_value(conversion, Kind(kind), value),
     )
 
 
 def about_missing_sale(agent: Agent, claim: MissingSale) -> Dispute:
-    """The dispute, not stored yet. Raises SessionNotFound, RecommendationNotFound, BadRequest, SessionExpired for a
-    sale outside the session's window, SessionConverted or CannotDispute."""
+    """The dispute as it is asked for. Raises SessionNotFound, RecommendationNotFound, BadRequest, SessionExpired or
+    OutsideWindow for a sale outside the path's window, or CannotDispute."""
     recommendation = _recommendation(agent, claim)
     currency = str(decode(recommendation.aap_code).payload["cur"])
     claimed = _minor(claim.value, currency)
     if claim.order_reference.startswith(OURS):
         raise BadRequest(f"orderReference must not start with {OURS}", code="invalid_field")
-    _check_window(recommendation, claim.sold_at)
-    if Conversion.objects.filter(session=recommendation.session_id, is_superseded=False).exists():
-        raise SessionConverted()
+    # What counts is when it was sold, not when that is claimed.
+    now, path = timezone.now(), Path(claim.attribution_path)
+    check_window(recommendation, path, claim.sold_at, now=now, evidence={})
+    if now > claim.sold_at + OPEN_FOR:
+        raise CannotDispute(f"A sale may be disputed for {OPEN_FOR.days} days")
     return Dispute(
         kind=Kind.MISSING_SALE,
         opened_by=Side.BUILDER,
@@ -87,7 +92,20 @@ def about_missing_sale(agent: Agent, claim: MissingSale) -> Dispute:
         claimed_value_minor=claimed,
         order_reference=claim.order_reference,
         sold_at=claim.sold_at,
+        attribution_path=path,
     )
+
+
+def check_sale(dispute: Dispute) -> None:
+    """Whether the sale, which the caller holds, allows a dispute. Raises CannotDispute, or SessionConverted for a
+    missing sale of a session that has one."""
+    if dispute.conversion is not None:
+        dispute.conversion.refresh_from_db()
+        _check_standing(dispute.conversion, Kind(dispute.kind))
+        if dispute.kind == Kind.WRONG_AMOUNT and dispute.claimed_value_minor == dispute.conversion.value_minor:
+            raise CannotDispute("claimedValue is the recorded one")
+    elif Conversion.objects.filter(session=dispute.recommendation.session_id, is_superseded=False).exists():
+        raise SessionConverted()
 
 
 def _check_standing(conversion: Conversion, kind: Kind) -> None:
@@ -116,8 +134,6 @@ def _claimed_value(conversion: Conversion, kind: Kind, value: int | float | None
     minor = _minor(value, conversion.currency)
     if minor == 0:
         raise BadRequest("claimedValue must be more than zero", code="invalid_field")
-    if minor == conversion.value_minor:
-        raise CannotDispute("claimedValue is the recorded one")
     return minor
 
 
@@ -129,18 +145,6 @@ def _recommendation(agent: Agent, claim: MissingSale) -> Recommendation:
     if found is None:
         raise RecommendationNotFound()
     return found
-
-
-def _check_window(recommendation: Recommendation, sold_at: datetime) -> None:
-    now = timezone.now()
-    if sold_at > now + CLOCK_SKEW:
-        raise BadRequest("occurredAt lies in the future", code="invalid_field")
-    if sold_at < recommendation.created_at - CLOCK_SKEW:
-        raise BadRequest("occurredAt lies before the recommendation", code="invalid_field")
-    if sold_at >= recommendation.session.expires_at:
-        raise SessionExpired()
-    if now > sold_at + OPEN_FOR:
-        raise CannotDispute(f"A sale may be disputed for {OPEN_FOR.days} days")
 
 
 def _minor(value: int | float, currency: str) -> int:

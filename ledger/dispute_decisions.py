@@ -16,10 +16,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from ledger.conversions import record_conversion
-from ledger.decisions import decide_of
+from ledger.decisions import decide_of, hold_to_decide
 from ledger.dispute_moves import DisputeMoved, move
 from ledger.disputes import lock, reference_of
 from ledger.evidence import SaleEvidence
+from ledger.lifecycle import holding_sales
 from ledger.models import Conversion, Dispute, Event, Evidence, Side
 from ledger.models.conversion import Level, Path
 from rako.core.errors import BadRequest, Conflict, Forbidden
@@ -50,14 +51,13 @@ class ForStaff(Conflict):
     code, message = "for_staff", "A sale that was found to be fraud is for staff to decide"
 
 
-@transaction.atomic
+@holding_sales
 def accept(dispute: Dispute, side: Side) -> Dispute:
     """Concede: the dispute is upheld as claimed. Raises Forbidden for who opened it, DisputeMoved or ForStaff."""
     dispute = lock(dispute)
     if side != dispute.other_side:
         raise Forbidden("Only the other side accepts a dispute")
-    found = dispute.conversion and dispute.conversion.events.filter(kind=_Event.FRAUD_FOUND)
-    if found and dispute.kind in (Kind.REFUSED_CONVERSION, Kind.CLAWBACK):
+    if dispute.kind in (Kind.REFUSED_CONVERSION, Kind.CLAWBACK) and _is_fraud(_sale(dispute)):
         raise ForStaff()
     return _end(dispute, Decision.UPHELD, None, f"accepted by the {side}", side)
 
@@ -94,6 +94,11 @@ def _end(dispute: Dispute, decision: Dispute.Decision, value_minor: int | None, 
     return dispute
 
 
+def _is_fraud(conversion: Conversion) -> bool:
+    """Held, so that fraud that is found at this moment is not pardoned unseen."""
+    return hold_to_decide(conversion).events.filter(kind=_Event.FRAUD_FOUND).exists()
+
+
 def _sale(dispute: Dispute) -> Conversion:
     if dispute.conversion is None:
         raise DisputeMoved("The dispute is about no recorded sale")
@@ -116,7 +121,7 @@ def _record(dispute: Dispute, decision: Dispute.Decision, value_minor: int) -> C
     evidence = SaleEvidence(
         source=Evidence.Source.DECISION,
         level=Level.RECONCILED,
-        path=Path.AAP_FLOW,
+        path=Path(dispute.attribution_path),
         reference=reference_of(dispute),
         order_reference=dispute.order_reference or reference_of(dispute),
         money=Money(value_minor, dispute.currency),

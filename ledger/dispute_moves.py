@@ -14,6 +14,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from ledger.models import Dispute, Side
+from ledger.models.conversion import Path
 from rako.core.errors import Conflict
 from rako.core.facts import Appended, Fact, state
 from rako.core.wire import instant
@@ -79,7 +80,9 @@ def state_of(dispute: Dispute, at: datetime, private: dict[str, Any] | None, **m
 
 def facts_of(dispute: Dispute) -> dict[str, Any]:
     """What an entry says of a dispute as it is then, and verification compares with the row."""
-    return {
+    # Entries from before there was another path name none.
+    by_path = {} if dispute.attribution_path == Path.AAP_FLOW else {"attribution_path": str(dispute.attribution_path)}
+    return by_path | {
         "dispute_id": dispute.pk,
         "kind": str(dispute.kind),
         "opened_by": str(dispute.opened_by),

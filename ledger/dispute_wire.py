@@ -32,6 +32,12 @@ class MissingSaleBody(WireSerializer):
     claimed_value = NumberField(help_text="Major units of the code's currency.")
     occurred_at = InstantField()
     order_reference = TextField(max_length=200, required=False)
+    attribution_path = serializers.ChoiceField(
+        choices=["aap_flow", "tracked_link"],
+        error_messages={"invalid_choice": "must be aap_flow or tracked_link"},
+        required=False,
+        help_text="aap_flow (the default): sold in the session. tracked_link: after a visit by the link.",
+    )
     message = TextField(max_length=LONGEST_TEXT, required=False)
 
 
@@ -77,6 +83,7 @@ class DisputeReply(WireSerializer):
     claimed_value = serializers.FloatField(allow_null=True)
     currency = serializers.CharField()
     occurred_at = InstantField(required=False)
+    attribution_path = serializers.CharField(required=False, help_text="By which a missing sale is claimed.")
     opened_at = InstantField()
     due_at = InstantField(allow_null=True, help_text="Until when it waits for the side, or staff, whose turn it is.")
     ended_at = InstantField(allow_null=True)
@@ -113,7 +120,7 @@ def dispute_wire(dispute: Dispute) -> dict[str, Any]:
     if dispute.order_reference:
         shown["orderReference"] = dispute.order_reference
     if dispute.sold_at is not None:
-        shown["occurredAt"] = instant(dispute.sold_at)
+        shown |= {"occurredAt": instant(dispute.sold_at), "attributionPath": dispute.attribution_path}
     return shown
 
 

@@ -11,9 +11,10 @@ import orjson
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from ledger.decisions import OURS, decide_of
-from ledger.dispute_claims import CannotDispute
+from ledger.decisions import OURS, decide_of, hold_to_decide
+from ledger.dispute_claims import CannotDispute, check_sale
 from ledger.dispute_moves import AWAITING, DisputeMoved, due_at, move, state_of
+from ledger.lifecycle import hold_session, holding_sales
 from ledger.models import Dispute, DisputeStatement, Event, Side
 from rako.core.errors import BadRequest, Conflict, Forbidden
 from rako.core.facts import Fact, state
@@ -30,11 +31,18 @@ class DisputeExists(Conflict):
     code, message = "dispute_exists", "This sale is in dispute, or was in the same one before"
 
 
+@holding_sales
 def open_dispute(dispute: Dispute, message: str = "") -> Dispute:
     """Store what `dispute_claims` made, with a first message, and hold its sale.
 
-    Raises CannotDispute or DisputeExists.
+    Raises CannotDispute, SessionConverted or DisputeExists.
     """
+    # From here on nobody else moves the sale, or records the one that is missing.
+    if dispute.conversion is not None:
+        hold_to_decide(dispute.conversion)
+    else:
+        hold_session(dispute.recommendation.session_id)
+    check_sale(dispute)
     same = Dispute.objects.filter(recommendation=dispute.recommendation_id, opened_by=dispute.opened_by)
     if same.filter(state=State.WITHDRAWN).count() >= MOST_WITHDRAWN:
         raise CannotDispute("You withdrew disputes about this sale too often")

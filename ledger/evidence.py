@@ -8,6 +8,9 @@ from ledger.models import Evidence
 from ledger.models.conversion import Level, Path
 from rako.core.money import Money
 
+# The merchant's own word, whose references are its orders.
+OF_MERCHANT = (Evidence.Source.MERCHANT_REPORT, Evidence.Source.RECONCILIATION)
+
 # Orders that a payment names itself are in a space of their own, which no merchant's report can enter.
 PAYMENT_ORDER = "aap:"
 

@@ -5,17 +5,19 @@
 | velocity_hour | the agent's sales within the sale's clock hour | 20, or 3 times its usual day |
 | velocity_day | the agent's sales on the sale's day | 50, or 5 times its usual day |
 | one_hour | the agent's sales on the sale's day, if all are within one clock hour | 9 |
-| shared_owner | whether builder and merchant have one e-mail address, or one domain that is not a public one | 0 |
+| shared_owner | what builder and merchant share: an e-mail address, a domain that is not a public one, a name | 0 |
 | shared_payment | how many sales the payment's reference was named for | 1 |
 | cancellations | percent of the agent's sales at the merchant in 60 days that were clawed back, if 10 or more | 40 |
 | click_flood | visits to the link that led to the sale | 300 |
 | one_visitor | visits of the busiest visitor to that link | 20 |
 
 A usual day is the mean of the agent's 28 days before. Days and hours are of the sale's own time in UTC, so that a batch
-of reports by night is no flood. Visits of known bots do not count.
+of reports by night is no flood. Visits of known bots do not count. Domains are those of e-mail addresses and of the
+merchant's shops; names are the parties', the merchant's legal one, and the holders' of the builder's bank accounts.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 HOUR_LEAST, HOUR_TIMES = 20, 3
@@ -37,6 +39,16 @@ PUBLIC_DOMAINS = frozenset(
 )  # fmt: skip
 
 
+# What a name may leave out and be the same.
+LEGAL_FORMS = frozenset(
+    (
+        *("ag", "bv", "co", "company", "corp", "corporation", "gmbh", "inc", "incorporated", "limited", "llc", "llp"),
+        *("ltd", "plc", "sa", "sarl", "the", "trading", "uk"),
+    )
+)
+_WORD = re.compile(r"\w+")
+
+
 class Measures(NamedTuple):
     """What is known of one sale. `usual_days` are the agent's sales of the 28 days before the sale's day."""
 
@@ -51,6 +63,9 @@ class Measures(NamedTuple):
     clawed_back_of_pair: int = 0
     visits: int = 0
     visits_of_one: int = 0
+    merchant_names: Collection[str] = ()
+    merchant_hosts: Collection[str] = ()
+    builder_names: Collection[str] = ()
 
 
 class Signal(NamedTuple):
@@ -76,8 +91,19 @@ def one_hour(sale: Measures) -> tuple[int, int]:
 def shared_owner(sale: Measures) -> tuple[int, int]:
     ours, theirs = (email.strip().lower() for email in (sale.builder_email, sale.merchant_email))
     domain = ours.rpartition("@")[2]
-    shared = bool(domain) and domain == theirs.rpartition("@")[2] and (ours == theirs or domain not in PUBLIC_DOMAINS)
-    return int(shared), 0
+    domains = {theirs.rpartition("@")[2], *sale.merchant_hosts}
+    shared = (
+        bool(ours) and ours == theirs,
+        domain not in PUBLIC_DOMAINS | {""} and any(f".{each}".endswith(f".{domain}") for each in domains),
+        bool(_plain(sale.builder_names) & _plain(sale.merchant_names)),
+    )
+    return sum(shared), 0
+
+
+def _plain(names: Collection[str]) -> set[tuple[str, ...]]:
+    """Names without what is spelled now so, now otherwise."""
+    words = (tuple(word for word in _WORD.findall(name.casefold()) if word not in LEGAL_FORMS) for name in names)
+    return {name for name in words if name}
 
 
 def shared_payment(sale: Measures) -> tuple[int, int]:

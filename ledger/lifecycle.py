@@ -4,10 +4,12 @@ Events may be told in any order and any number of times, even before the sale it
 the entries of the conversion come out the same.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
@@ -15,7 +17,7 @@ from django.utils import timezone
 from ledger import commission
 from ledger.accounts import Parties, Split, difference
 from ledger.models import Conversion, Event, Evidence, Status
-from ledger.priority import live
+from ledger.priority import PRIORITY, live
 from ledger.standing import Happening, Sale, Standing, derive
 from rako.core.aap_code import decode
 from rako.core.errors import Conflict
@@ -25,6 +27,8 @@ from rako.core.wire import instant
 from sessions_app.models import Session
 
 Kind = Event.Kind
+P = ParamSpec("P")
+R = TypeVar("R")
 
 # What a sale may be while nothing has reversed it.
 _STANDING = (Status.MATCHED, Status.PENDING_VALIDATION, Status.VALIDATED, Status.DISPUTED, Status.RESOLVED)
@@ -87,7 +91,28 @@ class Told:
     received_at: datetime = field(default_factory=timezone.now)
 
 
-@transaction.atomic
+class PassedOn(Exception):
+    """The sale became another session's before its session was held."""
+
+
+def holding_sales(act: Callable[P, R]) -> Callable[P, R]:
+    """Run in a transaction, and anew if a sale passes to another session before `hold_sale` has it.
+
+    What is held by then is let go first: sessions are never taken out of order, so nobody waits in a circle. A sale
+    passes on at most as often as there are paths.
+    """
+
+    @wraps(act)
+    def act_on_held(*args: P.args, **kwargs: P.kwargs) -> R:
+        for _ in PRIORITY:
+            with suppress(PassedOn), transaction.atomic():
+                return act(*args, **kwargs)
+        raise CannotMove("The sale passed to others meanwhile")
+
+    return act_on_held
+
+
+@holding_sales
 def tell(merchant_id: str, told: Told, *, conversion: Conversion | None = None) -> Conversion | None:
     """Record an event once and carry it out. None if its sale is not recorded yet: then it waits for it.
 
@@ -95,7 +120,8 @@ def tell(merchant_id: str, told: Told, *, conversion: Conversion | None = None) 
     CannotMove for a decision (`DECISIONS`) that the sale's status does not allow; nothing is stored then.
     """
     send(holding(merchant_id, told.sale_reference))
-    return _tell(merchant_id, told, _hold(conversion or _find(merchant_id, told.sale_reference)))
+    found = conversion or _find(merchant_id, told.sale_reference)
+    return _tell(merchant_id, told, None if found is None else hold_sale(found))
 
 
 def tell_of(conversion: Conversion, told: Told) -> None:
@@ -151,6 +177,20 @@ def holding(merchant_id: str, *references: str) -> Statement:
     return Statement("SELECT pg_advisory_xact_lock(hashtextextended(key, 0)) FROM unnest(%s::text[]) AS key", [keys])
 
 
+def hold_sale(conversion: Conversion) -> Conversion:
+    """The conversion that has the sale, its session held: nobody supersedes it before the caller's transaction ends.
+
+    References are held before, if at all; the conversion after it, like by whoever records a sale. For functions that
+    are `holding_sales`.
+    """
+    found = live(conversion)
+    hold_session(found.session_id)
+    now = live(Conversion.objects.get(pk=found.pk))
+    if now.session_id != found.session_id:
+        raise PassedOn
+    return now
+
+
 def hold_session(session_id: str) -> None:
     """Let one transaction at a time record a sale of a session, supersede one, or tell what happened to it."""
     # (NO KEY: rows that only refer to the session are not held up.)
@@ -200,16 +240,6 @@ def _find(merchant_id: str, reference: str) -> Conversion | None:
     if proven is not None:
         return live(proven.conversion)
     return Conversion.objects.filter(merchant=merchant_id, order_reference=reference, is_superseded=False).first()
-
-
-def _hold(conversion: Conversion | None) -> Conversion | None:
-    """The conversion that has the sale, its session held: nobody supersedes it before the caller is done."""
-    held = None
-    while conversion is not None and held != conversion:
-        # The session before the conversion, like whoever records a sale.
-        hold_session(conversion.session_id)
-        held, conversion = conversion, live(Conversion.objects.get(pk=conversion.pk))
-    return conversion
 
 
 def carry_out(conversion_id: str, events: list[Event]) -> Conversion:

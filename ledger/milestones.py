@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import transaction
 from django.utils import timezone
 
-from ledger.lifecycle import Told, holding, tell
+from ledger.lifecycle import Told, hold_sale, holding, holding_sales, tell
 from ledger.models import Conversion, Entry, Event, Milestone
 from ledger.reports import content_hash
 from ledger.windows import CLOCK_SKEW
@@ -15,7 +14,6 @@ from rako.core.errors import BadRequest, Conflict
 from rako.core.facts import Appended, Fact, state
 from rako.core.postgres import send
 from rako.core.wire import instant
-from sessions_app.models import Session
 
 Name = Milestone.Name
 # Policies begin at midnight of the day they are sold, and are sold long before they begin.
@@ -35,7 +33,7 @@ class Reached:
     conversion: Conversion
 
 
-@transaction.atomic
+@holding_sales
 def report_milestone(conversion: Conversion, *, name: str, occurred_at: datetime, reference: str) -> Reached:
     """Store a milestone once, in whatever order they come; the payable one of its vertical starts the validation.
 
@@ -44,7 +42,7 @@ def report_milestone(conversion: Conversion, *, name: str, occurred_at: datetime
     _check(conversion, name, occurred_at)
     # References, session, conversion: as whoever records a sale or what happens to it.
     send(holding(conversion.merchant_id, conversion.order_reference))
-    Session.objects.select_for_update(no_key=True).get(pk=conversion.session_id)
+    hold_sale(conversion)
     conversion = Conversion.objects.select_for_update(of=("self",)).select_related("offer").get(pk=conversion.pk)
     found = conversion.milestones.filter(name=name, reference=reference).first()
     if found is not None:

@@ -15,7 +15,7 @@ from ledger.lifecycle import Told, tell
 from ledger.models import Conversion, Event, Evidence
 from ledger.models.conversion import Level, Path
 from ledger.priority import live
-from ledger.windows import check_accepted, check_proof, check_window
+from ledger.windows import check_accepted, check_proof, check_time, check_window
 from merchants.models import Merchant
 from merchants.verticals import VERTICALS
 from rako.core.aap_code import decode
@@ -54,41 +54,50 @@ class Report:
 def report_conversion(merchant: Merchant, report: Report, *, level: Level = Level.MERCHANT_REPORTED) -> Recorded:
     """Record a merchant's report, or attach it to the conversion that the payment made.
 
+    One of the level `reconciled` is a piece of evidence of its own: it confirms what was reported before.
+
     The same report again gives the conversion that has the sale, and one that adds the service date starts its
     validation. Raises BadRequest, SessionNotFound, RecommendationNotFound, PathNotAccepted, SessionExpired or
     OutsideWindow for a sale outside the path's window, ReportConflict, SessionConverted or OrderAttributed.
     """
     recommendation = _find_recommendation(merchant, report)
     content = content_of(report, recommendation)
-    earlier = _earlier(merchant, report)
+    earlier = _earlier(merchant, report, level)
     if earlier is not None:
         if not _repeats(content, earlier):
             raise ReportConflict()
         return _with_service_date(Recorded(live(earlier.conversion), entry_of(earlier)), report)
-    evidence = judge(report, recommendation, level=level)
+    known = _recorded(recommendation) if level == Level.RECONCILED else None
+    evidence = judge(report, recommendation, level=level, known=known)
     if evidence.path == Path.AAP_FLOW:  # a payment outranks the others
         _check_no_rival_payment(recommendation)
     recorded = record_conversion(recommendation, evidence)
     if not recorded.made and not recorded.attached:  # a twin of this report was faster: is it really the same?
-        twin = _earlier(merchant, report)
+        twin = _earlier(merchant, report, level)
         if twin is not None and not _repeats(content, twin):
             raise ReportConflict()
     return _with_service_date(recorded, report)
 
 
-def judge(report: Report, recommendation: Recommendation, *, level: Level) -> SaleEvidence:
-    """What a report proves of a sale to this recommendation.
+def judge(
+    report: Report, recommendation: Recommendation, *, level: Level, known: Conversion | None = None
+) -> SaleEvidence:
+    """What a report proves of a sale to this recommendation, or confirms of the one that is `known`.
 
     Raises BadRequest, PathNotAccepted, SessionExpired or OutsideWindow.
     """
     content, now = content_of(report, recommendation), timezone.now()
-    path, occurred_at = Path(report.attribution_path), report.occurred_at or now
-    check_accepted(recommendation, path)
-    check_window(recommendation, path, occurred_at, now=now, evidence=report.evidence)
+    if known is None:
+        path, occurred_at = Path(report.attribution_path), report.occurred_at or now
+        check_accepted(recommendation, path)
+        check_window(recommendation, path, occurred_at, now=now, evidence=report.evidence)
+    else:  # by which path, and whether in its window, was judged when it was recorded
+        path, occurred_at = Path(known.attribution_path), report.occurred_at or known.converted_at
+        check_time(recommendation, occurred_at, now=now)
     if report.service_on is not None:
         _check_service_date(report.service_on, _sold_at(recommendation) or occurred_at)
     return SaleEvidence(
-        source=Evidence.Source.MERCHANT_REPORT,
+        source=_source(level),
         level=level,
         path=path,
         reference=report.order_reference,
@@ -192,9 +201,8 @@ def _money(report: Report, code_currency: str) -> Money:
 
 def _sold_at(recommendation: Recommendation) -> datetime | None:
     """When the sale was that a payment proved before its report came, undated, perhaps long after."""
-    if not recommendation.session.is_converted:
-        return None
-    return recommendation.session.conversions.filter(is_superseded=False).values_list("converted_at", flat=True).first()
+    known = _recorded(recommendation) if recommendation.session.is_converted else None
+    return None if known is None else known.converted_at
 
 
 def _check_service_date(service_on: date, sold_at: datetime) -> None:
@@ -223,8 +231,18 @@ def content_hash(content: dict[str, Any]) -> str:
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def _earlier(merchant: Merchant, report: Report) -> Evidence | None:
-    """What the merchant said of this order by the same path."""
-    reports = Evidence.objects.filter(merchant=merchant, source=Evidence.Source.MERCHANT_REPORT)
-    same = reports.filter(reference=report.order_reference, path=report.attribution_path)
+def _earlier(merchant: Merchant, report: Report, level: Level) -> Evidence | None:
+    """What the merchant said of this order by the same path; its records know no paths."""
+    same = Evidence.objects.filter(merchant=merchant, source=_source(level), reference=report.order_reference)
+    if level != Level.RECONCILED:
+        same = same.filter(path=report.attribution_path)
     return same.select_related("conversion").first()
+
+
+def _source(level: Level) -> Evidence.Source:
+    return Evidence.Source.RECONCILIATION if level == Level.RECONCILED else Evidence.Source.MERCHANT_REPORT
+
+
+def _recorded(recommendation: Recommendation) -> Conversion | None:
+    """The sale of its session, if one is recorded."""
+    return recommendation.session.conversions.filter(is_superseded=False).first()

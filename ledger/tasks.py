@@ -39,5 +39,5 @@ def review_overdue_disputes(timestamp: int) -> None:
 @app.periodic(cron="23 * * * *")
 @app.task(lock="check_fraud_signals", queueing_lock="check_fraud_signals", pass_context=False)
 def check_fraud_signals(timestamp: int) -> None:
-    """Every hour: hold recent sales that are suspicious."""
-    fraud_signals.check_signals()
+    """Every hour: hold sales that are suspicious."""
+    fraud_signals.check_all()

@@ -43,14 +43,19 @@ def check_accepted(recommendation: Recommendation, path: Path) -> None:
         raise PathNotAccepted(f"The merchant has not agreed to pay for sales by {path!s}")
 
 
-def check_window(
-    recommendation: Recommendation, path: Path, occurred_at: datetime, *, now: datetime, evidence: dict[str, Any]
-) -> None:
-    """Raises BadRequest for an impossible time, SessionExpired or OutsideWindow for one outside the path's window."""
+def check_time(recommendation: Recommendation, occurred_at: datetime, *, now: datetime) -> None:
+    """Raises BadRequest for a sale before its recommendation, or in the future."""
     if occurred_at > now + CLOCK_SKEW:
         raise BadRequest("occurredAt lies in the future", code="invalid_field")
     if occurred_at < recommendation.created_at - CLOCK_SKEW:
         raise BadRequest("occurredAt lies before the recommendation", code="invalid_field")
+
+
+def check_window(
+    recommendation: Recommendation, path: Path, occurred_at: datetime, *, now: datetime, evidence: dict[str, Any]
+) -> None:
+    """Raises BadRequest for an impossible time, SessionExpired or OutsideWindow for one outside the path's window."""
+    check_time(recommendation, occurred_at, now=now)
     match path:
         case Path.AAP_FLOW:
             _check_session(recommendation, occurred_at)

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
 from rako.core import aap_code
@@ -19,7 +19,7 @@ class SwitchAdmin(RakoAdmin):
 
     list_filter: ClassVar[tuple[Any, ...]] = ("is_active",)
     date_hierarchy = "created_at"
-    actions = ("activate", "deactivate")
+    actions: tuple[str, ...] = ("activate", "deactivate")
     readonly_fields: ClassVar[tuple[str, ...]] = ("id", "created_at")
 
     def has_switch_permission(self, request: HttpRequest) -> bool:
@@ -59,6 +59,7 @@ class BuilderAdmin(SwitchAdmin):
     search_fields = ("name", "email")
     search_help_text = "Name, e-mail address, or id."
     inlines = (AgentInline,)
+    actions = ("activate", "deactivate", "lift_flag")
     readonly_fields = ("id", "created_at", "fraud")
     fieldsets = (
         (None, {"fields": ("name", "email", "is_active", "fraud")}),
@@ -70,6 +71,24 @@ class BuilderAdmin(SwitchAdmin):
         """When staff last confirmed that a sale of theirs was fraud."""
         found = builder.fraud_found_at
         return "–" if found is None else badge(f"{found:%Y-%m-%d}", "bad")
+
+    def has_review_permission(self, request: HttpRequest) -> bool:
+        """Who may confirm fraud may also say that a builder is trusted again."""
+        user: Any = request.user
+        return bool(user.has_perm("ledger.review_fraudhold"))
+
+    def action_fits(self, action: str, row: Builder) -> bool:
+        return row.fraud_found_at is not None if action == "lift_flag" else super().action_fits(action, row)
+
+    @admin.action(description="Lift the fraud flag…", permissions=["review"])
+    def lift_flag(self, request: HttpRequest, chosen: QuerySet[Any]) -> HttpResponse | None:
+        """Trust them again: payouts that waited are sent."""
+        title = "Lift the fraud flag: payouts that waited go out with the next file"
+        reason = self.ask_reason(request, chosen, "lift_flag", title)
+        if isinstance(reason, HttpResponse):
+            return reason
+        self.move(request, chosen, f"Fraud flag lifted: {reason}", fraud_found_at=None)
+        return None
 
 
 class AgentKeyInline(ReadOnlyInline):

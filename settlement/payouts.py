@@ -77,6 +77,7 @@ def move(payout: Payout, to: Payout.State, facts: dict[str, Any] | None = None, 
 def send_payouts(currency: str = "", *, is_dry_run: bool = False) -> list[Sent]:
     """Hand over what is pending and has a bank account, in one file for each currency and thousand.
 
+    What builders are owed whom staff have flagged for fraud waits until the flag is lifted.
     Safe to run side by side: nobody takes what another has claimed. Raises NotConfigured.
     """
     provider, sent = provider_here(), list[Sent]()
@@ -95,7 +96,7 @@ def send_payouts(currency: str = "", *, is_dry_run: bool = False) -> list[Sent]:
 
 @transaction.atomic
 def _send_file(provider: PayoutProvider, currency: str) -> Sent | None:
-    waiting = Payout.objects.pending().with_account().filter(currency=currency).order_by("pk")
+    waiting = Payout.objects.pending().payable().with_account().filter(currency=currency).order_by("pk")
     rows = list(waiting.select_for_update(of=("self",), skip_locked=True)[:MOST_IN_A_FILE])
     if not rows:
         return None

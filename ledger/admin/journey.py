@@ -15,6 +15,7 @@ _STAGES = {
     Evidence.Source.PSP_EVENT: "Payment",
     Evidence.Source.MERCHANT_REPORT: "Report",
     Evidence.Source.DECISION: "Decision",
+    Evidence.Source.RECONCILIATION: "Reconciliation",
 }
 _Words = Callable[[dict[str, Any], Conversion], str]
 

@@ -3,7 +3,7 @@
 from ledger.models.conversion import Conversion, Event, Evidence, Milestone, Status
 from ledger.models.dispute import Dispute, DisputeStatement, Side
 from ledger.models.entry import Account, Balance, Entry, Opening, Posting
-from ledger.models.hold import FraudHold
+from ledger.models.hold import FraudHold, FraudLook
 from ledger.models.log import Checkpoint, Cosignature, Head, Leaf, LogKey, Tile, Verification
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Event",
     "Evidence",
     "FraudHold",
+    "FraudLook",
     "Head",
     "Leaf",
     "LogKey",

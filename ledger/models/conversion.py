@@ -203,6 +203,7 @@ class Evidence(AppendOnlyModel):
         PSP_EVENT = "psp_event"
         MERCHANT_REPORT = "merchant_report"
         DECISION = "decision"  # of a dispute about a missing sale
+        RECONCILIATION = "reconciliation"  # the merchant's own records, compared with ours
 
     id = UlidField(primary_key=True)
     conversion = models.ForeignKey(Conversion, models.PROTECT, related_name="evidence")

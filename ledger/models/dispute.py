@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from ledger.models.conversion import Conversion
+from ledger.models.conversion import Conversion, Path
 from merchants.models import Merchant
 from rako.core.append_only import AppendOnlyModel
 from rako.core.ids import UlidField
@@ -63,6 +63,13 @@ class Dispute(models.Model):
     claimed_value_minor = models.BigIntegerField(null=True, blank=True, help_text="The sale's value as claimed.")
     order_reference = models.CharField(max_length=200, blank=True, help_text="Of a missing sale, if it is known.")
     sold_at = models.DateTimeField(null=True, blank=True, help_text="When the missing sale is said to have happened.")
+    attribution_path = models.CharField(
+        max_length=12,
+        choices=[(path, path) for path in (Path.AAP_FLOW, Path.TRACKED_LINK)],
+        default=Path.AAP_FLOW,
+        db_default=Path.AAP_FLOW,
+        help_text="By which the missing sale is claimed.",
+    )
     opened_at = models.DateTimeField(default=timezone.now)
     state = models.CharField(max_length=17, choices=State, default=State.OPEN)
     due_at = models.DateTimeField(null=True, blank=True, help_text="Until when it waits for whoever comes next.")
@@ -105,6 +112,10 @@ class Dispute(models.Model):
                 | ~Q(state__in=["decided", "withdrawn"])
                 & Q(ended_at=None, due_at__isnull=False, decision="", decided_by=""),
                 name="dispute_ends_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(attribution_path="aap_flow") | Q(attribution_path="tracked_link", kind="missing_sale"),
+                name="dispute_claims_a_path",
             ),
             models.CheckConstraint(
                 condition=Q(ended_at=None) | Q(ended_at__gte=F("opened_at")), name="dispute_ends_after_it_began"

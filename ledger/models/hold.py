@@ -1,4 +1,4 @@
-"""Holds that fraud signals placed on sales, until staff release or confirm them."""
+"""Holds that fraud signals placed on sales, until staff release or confirm them, and how far the looks have come."""
 
 from django.db import models
 from django.db.models import Q
@@ -47,3 +47,13 @@ class FraudHold(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rule} on {self.conversion_id}"
+
+
+class FraudLook(models.Model):
+    """How far one of the looks at sales has come: the id of the last that it has seen (`ledger.fraud_signals`)."""
+
+    days = models.PositiveSmallIntegerField(primary_key=True, help_text="How old the sales are that it looks at.")
+    last_id = models.CharField(max_length=26)
+
+    def __str__(self) -> str:
+        return f"{self.days} days: {self.last_id}"

@@ -13,7 +13,7 @@ from ledger.verification.told import Told
 from rako.core.wire import instant
 
 # Those whose details are what was hashed.
-_HASHED = (Evidence.Source.MERCHANT_REPORT, Evidence.Source.DECISION)
+_HASHED = (Evidence.Source.MERCHANT_REPORT, Evidence.Source.RECONCILIATION, Evidence.Source.DECISION)
 
 
 def evidence_differences(conversion: Conversion, told: list[Told]) -> Iterator[tuple[str, str]]:

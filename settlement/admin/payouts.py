@@ -26,6 +26,21 @@ _TONES = {State.PENDING: "open", State.SUBMITTED: "open", State.PAID: "good", St
 _FITS = {"mark_paid": State.SUBMITTED, "mark_failed": State.SUBMITTED, "retry_now": State.FAILED}
 
 
+class Flagged(admin.SimpleListFilter):
+    """Those that wait until staff lift the flag of their builder."""
+
+    title = "builder"
+    parameter_name = "flagged"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Pending, flagged for fraud")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() != "yes":
+            return queryset
+        return queryset.filter(pk__in=Payout.objects.pending().flagged().values("pk"))
+
+
 class HasAccount(admin.SimpleListFilter):
     """Those that wait for nothing else."""
 
@@ -47,7 +62,7 @@ class PayoutAdmin(ReadOnlyAdmin):
 
     list_display = ("standing", "builder", "amount", "to", "batch", "attempts", "created", "paid", "id")
     list_display_links = ("standing", "id")
-    list_filter = ("state", "currency", HasAccount)
+    list_filter = ("state", "currency", HasAccount, Flagged)
     list_select_related = ("builder", "batch")
     date_hierarchy = "created_at"
     search_fields = ("builder__name", "statements__number__exact")
@@ -73,6 +88,8 @@ class PayoutAdmin(ReadOnlyAdmin):
     @admin.display(description="state", ordering="state")
     def standing(self, payout: Payout) -> SafeString:
         """Where it stands; what waits for somebody stands out."""
+        if payout.state == State.PENDING and payout.builder.fraud_found_at is not None:
+            return badge("held: builder flagged for fraud", "held")
         if payout.state == State.PENDING and not getattr(payout, "hint", None):
             return badge("waits for a bank account", "held")
         return badge(payout.state, _TONES[State(payout.state)])

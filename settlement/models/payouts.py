@@ -63,6 +63,14 @@ class PayoutQuerySet(QuerySet["Payout"]):
         """Those that wait for a bank account."""
         return self.filter(~Exists(_accounts()))
 
+    def payable(self) -> "PayoutQuerySet":
+        """Those whose builder's earnings are not in doubt: staff have found no fraud, or lifted the flag."""
+        return self.filter(builder__fraud_found_at=None)
+
+    def flagged(self) -> "PayoutQuerySet":
+        """Those that wait because staff found that a sale of the builder's was fraud."""
+        return self.filter(builder__fraud_found_at__isnull=False)
+
     def with_hint(self) -> "PayoutQuerySet":
         """Each with the end of the account that it would go to now, as `hint`."""
         return self.annotate(hint=Subquery(_accounts().values("hint")))

@@ -90,6 +90,7 @@ _WRONG: dict[str, tuple[Any, ...]] = {
         "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "1" * 10_000,
     ),
     "path": ("tracked_link", "AAP_FLOW", "aap_flow\n"),
+    "claimed path": ("extension", "influence", "AAP_FLOW", "aap_flow\n"),
     "date": ("today", "2026-02-30", "2026-01-01T00:00:00Z", "10000-01-01", "1" * 10_000),
 }  # fmt: skip
 
@@ -201,6 +202,7 @@ ENDPOINTS = (
             "claimedValue": Field("number", required=True),
             "occurredAt": Field("instant", required=True),
             "orderReference": Field("text", longest=200),
+            "attributionPath": Field("claimed path"),
             "message": Field("text", longest=4000),
         },
     ),

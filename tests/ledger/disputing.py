@@ -32,6 +32,17 @@ def sold(value: int = 10000, reference: str = "order-1", **offer: Any) -> Conver
     return recommendation.conversions.get()
 
 
+def sell(agent, offer, count, **report):
+    """So many sales of an agent, a minute apart, reported now."""
+    begun = timezone.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
+    for number in range(count):
+        at = begun + timedelta(minutes=number)
+        session = SessionFactory(agent=agent, created_at=begun - timedelta(hours=1))
+        recommendation = RecommendationFactory(session=session, offer=offer, created_at=begun)
+        said = Report(session.pk, f"o-{session.pk}", 10, recommendation.pk, occurred_at=at, **report)
+        report_conversion(offer.merchant, said)
+
+
 def happen(conversion: Conversion, kind: Event.Kind, reference: str = "r1", amount: int | None = None) -> Conversion:
     """Something that a processor or a merchant tells of the sale."""
     proof = conversion.evidence.get().reference

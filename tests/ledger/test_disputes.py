@@ -6,15 +6,13 @@ import pytest
 from django.utils import timezone
 
 from ledger import dispute_claims, disputes
-from ledger.conversions import OrderAttributed, SessionConverted
+from ledger.conversions import SessionConverted
 from ledger.dispute_claims import CannotDispute, MissingSale, about_conversion, about_missing_sale
 from ledger.dispute_decisions import OUTCOMES, ForStaff, accept, decide
 from ledger.dispute_moves import MOVES, DisputeMoved
 from ledger.disputes import DisputeExists, open_dispute, review_overdue, say, withdraw
-from ledger.models import Conversion, Dispute, DisputeStatement, Entry, Event, Evidence, Side
+from ledger.models import Conversion, Dispute, DisputeStatement, Entry, Event, Side
 from rako.core.errors import BadRequest, Forbidden
-from sessions_app.recommend import RecommendationNotFound, SessionExpired, SessionNotFound
-from tests.factories import AgentFactory, RecommendationFactory
 from tests.ledger.disputing import (
     Decision,
     Kind,
@@ -23,11 +21,10 @@ from tests.ledger.disputing import (
     disputed,
     findings,
     happen,
-    missing,
     reviewed,
     sold,
 )
-from tests.threads import race
+from tests.ledger.paths import Market
 
 MERCHANT, BUILDER = Side.MERCHANT, Side.BUILDER
 MESSAGE, EVIDENCE = DisputeStatement.Kind
@@ -103,11 +100,30 @@ def test_a_sale_is_disputed_for_120_days(sale, monkeypatch):
         disputed(sale, MERCHANT, Kind.MERCHANT_DISPUTE)
 
 
-def test_an_order_that_passed_to_a_better_path_is_not_disputed(sale):
-    happen(sale, Event.Kind.SUPERSEDED)
+def test_an_order_that_passed_to_a_better_path_is_not_disputed(db):
+    market = Market()
+    market.report(market.ours, "influence")
+    market.report(market.theirs, "extension")
 
     with pytest.raises(CannotDispute):
-        disputed(sale, BUILDER, Kind.REFUSED_CONVERSION)
+        disputed(Conversion.objects.get(is_superseded=True), BUILDER, Kind.REFUSED_CONVERSION)
+
+
+@pytest.mark.parametrize("meanwhile", ["refunded", "cancelled", "charged back", "fraud"])
+def test_what_is_reversed_between_the_asking_and_the_opening_is_not_disputed(sale, meanwhile):
+    asked = about_conversion(sale, MERCHANT, Kind.MERCHANT_DISPUTE, None)
+    BEFORE[meanwhile](sale)
+
+    with pytest.raises(CannotDispute):
+        open_dispute(asked)
+    assert (balances(), findings()) == ({}, [])
+
+
+def test_a_recorded_sale_is_not_missing(sale):
+    claim = MissingSale(sale.session_id, sale.recommendation_id, 100, timezone.now())
+
+    with pytest.raises(SessionConverted):
+        open_dispute(about_missing_sale(sale.agent, claim))
 
 
 def test_a_sale_is_in_one_dispute_at_a_time(sale):
@@ -301,115 +317,3 @@ def test_evidence_has_a_hash_that_is_its_own(sale, text, sha256):
 
     with pytest.raises(BadRequest):
         say(dispute, BUILDER, EVIDENCE, text, description="the invoice", sha256=sha256)
-
-
-@pytest.mark.parametrize(
-    ("decision", "value", "recorded"), [(Decision.UPHELD, None, 10000), (Decision.PARTLY, 5000, 5000)]
-)
-def test_a_missing_sale_is_recorded_like_any_other(db, decision, value, recorded):
-    dispute = reviewed(missing(order_reference="ORD-9"))
-
-    decide(dispute, decision, "the booking is in the merchant's system", value)
-
-    sale = Conversion.objects.get()
-    assert dispute.recommendation.session_id == sale.session_id
-    assert (sale.transaction_value_minor, sale.verification_level, sale.order_reference) == (
-        recorded,
-        "reconciled",
-        "ORD-9",
-    )
-    assert (sale.evidence.get().source, sale.status, findings()) == (Evidence.Source.DECISION, "matched", [])
-
-
-def test_a_missing_sale_that_is_rejected_leaves_nothing(db):
-    decide(reviewed(missing()), Decision.REJECTED, "no such booking")
-
-    assert (Conversion.objects.count(), balances(), findings()) == (0, {}, [])
-
-
-def test_a_missing_sale_that_is_reported_meanwhile_is_recorded_once(db, as_merchant):
-    dispute = missing(order_reference="ORD-9")
-    report = {"sessionId": dispute.recommendation.session_id, "orderReference": "ORD-9", "transactionValue": 100}
-    told = as_merchant(dispute.merchant).post("/v1/conversions", report | {"occurredAt": dispute.sold_at.isoformat()})
-
-    decide(reviewed(dispute), Decision.UPHELD, "reported by now")
-
-    dispute.refresh_from_db()
-    assert (told.status_code, dispute.conversion_id) == (200, told.json()["conversionId"])
-    assert (Conversion.objects.count(), balances(), findings()) == (1, WHOLE, [])
-
-
-def test_a_missing_sale_of_another_sessions_order_is_not_credited_twice(db, as_merchant):
-    dispute = missing(order_reference="ORD-9")
-    other = RecommendationFactory(offer=dispute.recommendation.offer)
-    as_merchant(dispute.merchant).post(
-        "/v1/conversions", {"sessionId": other.session_id, "orderReference": "ORD-9", "transactionValue": 100}
-    )
-
-    with pytest.raises(OrderAttributed):
-        decide(reviewed(dispute), Decision.UPHELD, "it is theirs")
-    assert (Dispute.objects.get().state, balances()) == (State.UNDER_REVIEW, WHOLE)
-
-
-def test_a_claim_is_the_agents_own_and_in_time(db):
-    mine = RecommendationFactory(session__created_at=timezone.now() - timedelta(hours=20))
-    other = RecommendationFactory()
-    now = timezone.now()
-
-    for agent, session, recommendation, sold_at, refusal in (
-        (AgentFactory(), mine.session_id, mine.pk, now, SessionNotFound),
-        (mine.agent, mine.session_id, other.pk, now, RecommendationNotFound),
-        (mine.agent, mine.session_id, mine.pk, now + timedelta(hours=1), BadRequest),
-        (mine.agent, mine.session_id, mine.pk, now - timedelta(hours=1), BadRequest),
-        (mine.agent, mine.session_id, mine.pk, now + timedelta(minutes=4), None),
-    ):
-        claim = MissingSale(session, recommendation, 10, sold_at)
-        if refusal:
-            with pytest.raises(refusal):
-                about_missing_sale(agent, claim)
-        else:
-            about_missing_sale(agent, claim)
-
-
-def test_a_sale_after_the_window_is_no_missing_one(db):
-    created = timezone.now() - timedelta(hours=30)
-    old = RecommendationFactory(session__created_at=created, created_at=created)
-
-    with pytest.raises(SessionExpired):
-        about_missing_sale(old.agent, MissingSale(old.session_id, old.pk, 10, timezone.now() - timedelta(hours=1)))
-
-
-def test_a_recorded_sale_is_not_missing(sale):
-    claim = MissingSale(sale.session_id, sale.recommendation_id, 100, timezone.now())
-
-    with pytest.raises(SessionConverted):
-        about_missing_sale(sale.agent, claim)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_of_many_who_open_at_once_one_does():
-    sale = sold()
-    kinds = [(MERCHANT, Kind.MERCHANT_DISPUTE, None), (BUILDER, Kind.WRONG_AMOUNT, 150)]
-
-    ended = race(lambda n: disputed(sale, *kinds[n % 2]))
-
-    assert sorted(type(each).__name__ for each in ended) == ["Dispute"] + ["DisputeExists"] * 7
-    assert findings() == []
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_dispute_ends_once_whoever_ends_it():
-    sale = sold()
-    dispute = disputed(sale, MERCHANT, Kind.MERCHANT_DISPUTE)
-    ends = [
-        lambda: accept(dispute, BUILDER),
-        lambda: withdraw(dispute, MERCHANT),
-        lambda: decide(dispute, Decision.PARTLY, "half", 5000),
-        lambda: open_dispute(about_conversion(sale, BUILDER, Kind.WRONG_AMOUNT, 150)),
-    ]
-
-    ended = race(lambda n: ends[n % 4]())
-
-    assert sum(isinstance(each, Dispute) and each.kind == Kind.MERCHANT_DISPUTE for each in ended) == 1
-    assert {type(each).__name__ for each in ended} <= {"Dispute", "DisputeMoved", "DisputeExists", "CannotDispute"}
-    assert findings() == []

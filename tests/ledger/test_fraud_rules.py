@@ -28,6 +28,12 @@ from ledger.fraud_rules import PUBLIC_DOMAINS, RULES, Measures, Signal, signals
         ({"builder_email": "a@gmail.com", "merchant_email": "b@gmail.com"}, []),
         ({"builder_email": "a@builder.example", "merchant_email": "a@shop.example"}, []),
         ({"builder_email": "", "merchant_email": ""}, []),
+        ({"builder_email": "a@shop.example", "merchant_hosts": ["www.shop.example"]}, [("shared_owner", 1, 0)]),
+        ({"builder_email": "a@shop.example", "merchant_hosts": ["workshop.example"]}, []),
+        ({"builder_email": "a@gmail.com", "merchant_hosts": ["gmail.com"]}, []),
+        ({"builder_names": ["Acme, Ltd."], "merchant_names": ["Shop", "ACME Limited"]}, [("shared_owner", 1, 0)]),
+        ({"builder_names": ["Jo Smith", ""], "merchant_names": ["Shop", ""]}, []),
+        ({"builder_names": ["Ltd"], "merchant_names": ["Limited"]}, []),
         ({"payment_uses": 1}, []),
         ({"payment_uses": 2}, [("shared_payment", 2, 1)]),
         # Cancellations, from ten sales on.

@@ -15,11 +15,10 @@ from ledger.fraud_rules import Signal
 from ledger.fraud_signals import check_signals
 from ledger.holds import HoldEnded, confirm, place, release
 from ledger.models import Conversion, Entry, Event, FraudHold, Side
-from ledger.reports import Report, report_conversion
 from merchants.models import Merchant
 from sessions_app.models import Builder, Click
-from tests.factories import AgentFactory, OfferFactory, RecommendationFactory, SessionFactory
-from tests.ledger.disputing import Kind, balances, disputed, findings, happen, sold
+from tests.factories import AgentFactory, OfferFactory
+from tests.ledger.disputing import Kind, balances, disputed, findings, happen, sell, sold
 from tests.threads import race
 
 VELOCITY = Signal("velocity_day", 60, 50)
@@ -30,17 +29,6 @@ WHOLE = {"merchant_accrued": 1000, "builder_pending": -800, "fee_pending": -200}
 @pytest.fixture
 def sale(db):
     return sold()
-
-
-def sell(agent, offer, count, **report):
-    """So many sales of an agent, a minute apart, reported now."""
-    begun = timezone.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
-    for number in range(count):
-        at = begun + timedelta(minutes=number)
-        session = SessionFactory(agent=agent, created_at=begun - timedelta(hours=1))
-        recommendation = RecommendationFactory(session=session, offer=offer, created_at=begun)
-        said = Report(session.pk, f"o-{session.pk}", 10, recommendation.pk, occurred_at=at, **report)
-        report_conversion(offer.merchant, said)
 
 
 def held():
@@ -242,20 +230,14 @@ def test_the_command_tells_what_it_finds_and_may_be_repeated(db):
     assert again == (0, '{"dryRun": false, "count": 0, "holds": []}\n')
 
 
-def test_looking_is_one_statement_off_indexes(sale):
+def test_a_look_is_one_statement_off_indexes_and_one_for_the_owners(sale):
     with CaptureQueriesContext(connection) as captured:
         check_signals(dry_run=True)
+    _, measured, owners, *_ = (query["sql"] for query in captured)
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute(f"EXPLAIN {captured[0]['sql']}")
+        cursor.execute(f"EXPLAIN {measured}")
         plan = "\n".join(line for (line,) in cursor.fetchall())
 
-    assert len(captured) == 1
+    assert (len(captured), "bank" in owners) == (2 + len(fraud_signals.LOOKS), True)
     assert [line for line in plan.splitlines() if "Seq Scan" in line] == []
-
-
-def test_only_the_newest_are_looked_at(db, monkeypatch):
-    monkeypatch.setattr(fraud_signals, "MOST", 3)
-    sell(AgentFactory(), OfferFactory(), 10)
-
-    assert len(check_signals()) == 3

@@ -1,15 +1,19 @@
 """Sales from a merchant's records: a result per row, safe to repeat, of the level `reconciled`."""
 
 import json
+from datetime import timedelta
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from ledger.conversions import record_conversion
-from ledger.models import Conversion, Entry, Evidence
+from ledger.models import Conversion, Entry
+from merchants.models import Merchant
 from tests.factories import OfferFactory, RecommendationFactory
 from tests.ledger.conftest import make_proof
+from tests.ledger.paths import PATHS, Market, balances
 from tests.ledger.sound import unsound
 
 HEADER = "session_id,order_reference,transaction_value,occurred_at"
@@ -54,14 +58,81 @@ def test_sales_are_imported_as_reconciled_and_again_known(offer, file):
     assert unsound() == []
 
 
-def test_a_report_of_the_same_sale_is_known(offer, file, as_merchant):
-    (line,) = lines_for(offer, 1)
+def reported(as_merchant, line, value=10):
+    """The merchant's own report of the sale in a line."""
     session, order, *_ = line.split(",")
-    run(file(line), "--merchant", offer.merchant_id)
+    body = {"sessionId": session, "orderReference": order, "transactionValue": value}
+    assert as_merchant.post("/v1/conversions", body).status_code == 200
 
-    body = {"sessionId": session, "orderReference": order, "transactionValue": 10}
-    assert as_merchant(offer.merchant).post("/v1/conversions", body).status_code == 200
-    assert Evidence.objects.count() == 1
+
+def proofs():
+    """The one sale's level, what it rests on, and what its entries are."""
+    sale = Conversion.objects.get(is_superseded=False)
+    kinds = Entry.objects.filter(stream_id=sale.pk).order_by("stream_seq").values_list("kind", flat=True)
+    return sale.verification_level, list(sale.evidence.order_by("pk").values_list("source", flat=True)), list(kinds)
+
+
+@pytest.mark.parametrize("is_reported_first", [True, False])
+def test_a_reported_sale_that_is_in_the_records_is_reconciled(offer, file, as_merchant, is_reported_first):
+    (line,) = lines_for(offer, 1)
+    steps = [lambda: reported(as_merchant(offer.merchant), line), lambda: run(file(line), "--merchant", "M")]
+    Merchant.objects.update(name="M")
+
+    for step in steps if is_reported_first else reversed(steps):
+        step()
+    again = run(file(line), "--merchant", "M")
+
+    level, sources, kinds = proofs()
+    assert (level, sorted(sources)) == ("reconciled", ["merchant_report", "reconciliation"])
+    assert kinds == ["conversion.recorded", "evidence.attached"]
+    assert again == (["0 recorded, 0 attached, 1 known, 0 refused"], 0)
+    assert unsound() == []
+
+
+def test_records_that_name_another_amount_contradict_and_certify_nothing(offer, file, as_merchant):
+    (line,) = lines_for(offer, 1)
+    reported(as_merchant(offer.merchant), line, 12)
+
+    out, _ = run(file(line), "--merchant", offer.merchant_id)
+
+    level, sources, kinds = proofs()
+    assert (out, level) == (["0 recorded, 1 attached, 0 known, 0 refused"], "merchant_reported")
+    assert (sources, kinds[-1]) == (["merchant_report", "reconciliation"], "evidence.contradicts")
+    assert (Conversion.objects.get().transaction_value_minor, unsound()) == (1200, [])
+
+
+def test_records_of_another_order_are_not_the_sessions_sale(offer, file, as_merchant):
+    (line,) = lines_for(offer, 1)
+    reported(as_merchant(offer.merchant), line)
+
+    out, code = run(file(line.replace("ORDER-0", "ORDER-1")), "--merchant", offer.merchant_id)
+
+    assert (out[0], code) == ("line 2: refused ORDER-1: Session already converted", 3)
+    assert proofs()[0] == "merchant_reported"
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_records_confirm_a_sale_by_the_path_it_was_recorded_by(db, file, path):
+    market = Market()
+    market.report(market.ours, path)
+    before = balances()
+
+    out, code = run(file(f"{market.ours.session_id},ORDER-1,10,"), "--merchant", market.merchant.name)
+
+    assert (out, code) == (["0 recorded, 1 attached, 0 known, 0 refused"], 0)
+    assert (proofs()[0], Conversion.objects.get().attribution_path) == ("reconciled", path)
+    assert (balances(), unsound()) == (before, [])
+
+
+def test_records_that_come_long_after_the_sale_confirm_it(offer, file, as_merchant):
+    begun = timezone.now() - timedelta(days=40)
+    row = RecommendationFactory(offer=offer, session__created_at=begun, created_at=begun)
+    body = {"sessionId": row.session_id, "orderReference": "O", "transactionValue": 10, "occurredAt": str(begun)}
+    as_merchant(offer.merchant).post("/v1/conversions", body)
+
+    out, _ = run(file(f"{row.session_id},O,10,"), "--merchant", offer.merchant_id)
+
+    assert (out, proofs()[0]) == (["0 recorded, 1 attached, 0 known, 0 refused"], "reconciled")
 
 
 def test_a_sale_that_a_payment_proved_is_confirmed(offer, file):

@@ -2,7 +2,9 @@
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.utils import timezone
 
+from sessions_app.models import Builder
 from settlement.models import BankAccount, MerchantPayment, Payout, PayoutFile
 from settlement.payouts import send_payouts
 from tests import staff
@@ -63,6 +65,20 @@ def test_a_payout_without_an_account_says_what_it_waits_for(boss):
 
     assert "waits for a bank account" in staff.shown(boss, row)
     assert row.pk in boss.get(staff.page(Payout, "changelist"), {"account": "missing"}).content.decode()
+
+
+def test_staff_see_that_a_flagged_builders_payout_waits_and_let_it_go(boss, auditor):
+    row = payout()
+    Builder.objects.filter(pk=row.builder_id).update(fraud_found_at=timezone.now())
+
+    assert "held: builder flagged for fraud" in staff.shown(boss, row)
+    assert row.pk in boss.get(staff.page(Payout, "changelist"), {"flagged": "yes"}).content.decode()
+    staff.act(auditor, "lift_flag", row.builder, reason="mine")
+    assert send_payouts() == []
+    staff.act(boss, "lift_flag", row.builder, reason="a family, not a fraud")
+
+    assert LogEntry.objects.get(object_id=row.builder_id).change_message == "Fraud flag lifted: a family, not a fraud"
+    assert len(send_payouts()) == 1
 
 
 def test_only_who_may_downloads_the_file(boss, auditor):

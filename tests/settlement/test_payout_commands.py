@@ -38,7 +38,7 @@ def test_sending_tells_of_files_and_of_what_waits():
     first = told("send_payouts", "--json", code=3).splitlines()
 
     assert json.loads(first[0])["total_minor"] == 2560
-    assert json.loads(first[1]) == {"files": 1, "payouts": 1, "without_account": 1, "unsupported": 0}
+    assert json.loads(first[1]) == {"files": 1, "payouts": 1, "without_account": 1, "flagged": 0, "unsupported": 0}
     assert "0 payouts in 0 files; 1 wait for a bank account" in told("send_payouts", code=3)
 
 

@@ -12,6 +12,7 @@ from ledger.projections import balance_of
 from ledger.sequencer import Sequencer
 from ledger.verification.run import Scope, verify
 from rako.core.errors import BadRequest
+from sessions_app.models import Builder
 from settlement import payouts
 from settlement.models import Payout, PayoutFile
 from settlement.payouts import (
@@ -97,6 +98,25 @@ def test_a_payout_without_a_bank_account_waits_for_one():
     assert list(Payout.objects.pending().without_account()) == [row]
     account(row.builder)
     assert len(send_payouts()) == 1
+
+
+def test_a_payout_of_a_flagged_builder_waits_until_the_flag_is_lifted():
+    row = payout()
+    Builder.objects.filter(pk=row.builder_id).update(fraud_found_at=timezone.now())
+
+    assert (send_payouts(), list(Payout.objects.pending().flagged())) == ([], [row])
+    Builder.objects.filter(pk=row.builder_id).update(fraud_found_at=None)
+    assert len(send_payouts()) == 1
+
+
+def test_a_retry_of_a_flagged_builders_payout_waits_too():
+    row = payout(iban=CLOSED)
+    send_payouts()
+    fail(row)
+    Builder.objects.filter(pk=row.builder_id).update(fraud_found_at=timezone.now())
+    retry(now(row))
+
+    assert (send_payouts(), now(row).state) == ([], State.PENDING)
 
 
 def test_what_was_handed_over_is_not_again():

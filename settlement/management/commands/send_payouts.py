@@ -17,8 +17,8 @@ from settlement.providers.registry import provider_here
 
 class Command(BaseCommand):
     help = (
-        "Hand pending payouts over to the bank, in files that the admin has; those without a bank account wait. Exit 3 "
-        "while some do. What was handed over is not again: safe to repeat."
+        "Hand pending payouts over to the bank, in files that the admin has; those without a bank account and those of "
+        "builders flagged for fraud wait. Exit 3 while some do. What was handed over is not again: safe to repeat."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -44,7 +44,8 @@ class Command(BaseCommand):
             kept = " (dry run, nothing kept)" if options["dry_run"] else ""
             self.stdout.write(
                 f"{tally['payouts']} payouts in {tally['files']} files{kept}; {waiting['without_account']} wait for a "
-                f"bank account, {waiting['unsupported']} are in a currency that the provider does not pay"
+                f"bank account, {waiting['unsupported']} are in a currency that the provider does not pay, "
+                f"{waiting['flagged']} are of builders flagged for fraud"
             )
         if any(waiting.values()):
             raise SystemExit(3)
@@ -57,5 +58,6 @@ def _waiting(currency: str) -> dict[str, int]:
     unsupported = counts.keys() - provider_here().currencies
     return {
         "without_account": pending.exclude(currency__in=unsupported).without_account().count(),
+        "flagged": pending.exclude(currency__in=unsupported).with_account().flagged().count(),
         "unsupported": sum(counts[code] for code in unsupported),
     }
