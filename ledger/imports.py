@@ -3,40 +3,26 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
-
-from django.db import transaction
 
 from ledger import wire
 from ledger.batch_wire import report_of, status_of
 from ledger.batches import CHUNK, Outcome, report_chunk
 from ledger.models.conversion import Level
 from ledger.reports import Report
-from merchants.imports import BadFile, read_rows
 from merchants.models import Merchant
+from rako.core.csv_rows import Row, RowResult, read_rows
 from rako.core.errors import BadRequest, NotFound, RakoError
 from rako.core.ids import is_id
+from rako.core.row_commands import trying
 from rako.core.wire import camel
 
 REQUIRED = ("sessionId", "orderReference", "transactionValue")
 COLUMNS = (*REQUIRED, "recommendationId", "currency", "paymentReference", "occurredAt", "serviceDate")
 MERCHANT = "merchant"
 _NUMBER = re.compile(r"-?[0-9]{1,13}(\.[0-9]{1,4})?\Z", re.ASCII)
-
-Row = tuple[int, dict[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class RowResult:
-    """What became of a row. `outcome`: recorded, attached, known or refused; `detail` says why it was refused."""
-
-    line: int
-    outcome: str
-    order: str
-    detail: str = ""
 
 
 class MerchantUnknown(NotFound):
@@ -52,23 +38,13 @@ def find_merchant(name: str) -> Merchant:
 
 
 def read_sales(path: Path, *, with_merchant: bool) -> list[Row]:
-    """The rows with their line numbers, by the API's names. Raises BadFile."""
-
-    def check(names: Any) -> None:
-        given = [_name(name) for name in names]
-        required = (*REQUIRED, MERCHANT) if with_merchant else REQUIRED
-        if missing := [name for name in required if name not in given]:
-            raise BadFile(f"columns are missing: {', '.join(missing)}")
-        if unknown := [name for name in given if name not in {*COLUMNS, *required}]:
-            raise BadFile(f"columns are unknown: {', '.join(unknown)}")
-        if twice := [name for name in given if given.count(name) > 1]:
-            raise BadFile(f"column {twice[0]} is given twice")
-
-    return [(line, {_name(name): cell for name, cell in row.items()}) for line, row in read_rows(path, check)]
+    """The rows of a file, by the API's names; snake_case is accepted, too. Raises BadFile."""
+    return read_rows(path, (*REQUIRED, MERCHANT) if with_merchant else REQUIRED, COLUMNS, named=camel)
 
 
-def import_sales(rows: Sequence[Row], merchant: Merchant | None, *, is_dry: bool = False) -> Iterator[RowResult]:
-    """Import rows as their merchants' reports, each few in a transaction of their own.
+def import_sales(rows: Sequence[Row], merchant: Merchant | None, *, is_dry_run: bool = False) -> Iterator[RowResult]:
+    """Import rows as their merchants' reports, each few in a transaction of their own: `recorded`, `attached`, `known`
+    or `refused`.
 
     Without a merchant, each row names its own. A dry run keeps nothing: it judges each few rows as if those before them
     had not been there.
@@ -76,17 +52,15 @@ def import_sales(rows: Sequence[Row], merchant: Merchant | None, *, is_dry: bool
     merchants: dict[str, Merchant | RakoError] = {}
     for start in range(0, len(rows), CHUNK):
         chunk = rows[start : start + CHUNK]
-        with transaction.atomic() if is_dry else nullcontext():
-            results = list(_import(chunk, merchant, merchants))
-            if is_dry:
-                transaction.set_rollback(True)
+        with trying(is_dry_run=True) if is_dry_run else nullcontext():
+            results = _import(chunk, merchant, merchants)
         yield from results
 
 
 def _import(rows: Sequence[Row], only: Merchant | None, merchants: dict[str, Merchant | RakoError]) -> list[RowResult]:
     """Import a few rows in their order, neighbours of one merchant together."""
     reader, results = wire.ReportBody(), list[RowResult]()
-    read = [(line, row.get("orderReference", ""), *_read(row, only, merchants, reader)) for line, row in rows]
+    read = [(row.line, row.cells.get("orderReference", ""), *_read(row, only, merchants, reader)) for row in rows]
     for merchant, neighbours in groupby(read, key=lambda each: each[2]):
         group = list(neighbours)
         reports = [report for *_, report in group if isinstance(report, Report)]
@@ -100,10 +74,11 @@ def _import(rows: Sequence[Row], only: Merchant | None, merchants: dict[str, Mer
 
 
 def _read(
-    row: dict[str, str], only: Merchant | None, merchants: dict[str, Merchant | RakoError], reader: wire.ReportBody
+    row: Row, only: Merchant | None, merchants: dict[str, Merchant | RakoError], reader: wire.ReportBody
 ) -> tuple[Merchant, Report] | tuple[None, RakoError]:
     try:
-        return only or _merchant(row, merchants), report_of(reader.take(_fields(row)))
+        cells = row.check()
+        return only or _merchant(cells, merchants), report_of(reader.take(_fields(cells)))
     except RakoError as error:
         return None, error
 
@@ -123,18 +98,9 @@ def _merchant(row: dict[str, str], known: dict[str, Merchant | RakoError]) -> Me
 
 def _fields(row: dict[str, str]) -> dict[str, Any]:
     """A row as the body of a report."""
-    if "_shape" in row:
-        raise BadRequest(row["_shape"])
-    if nul := [name for name, cell in row.items() if "\x00" in cell]:
-        raise BadRequest(f"{nul[0]} holds a NUL character")
     fields: dict[str, Any] = {name: cell for name, cell in row.items() if cell and name != MERCHANT}
     if "transactionValue" in fields:
         if not _NUMBER.match(fields["transactionValue"]):
             raise BadRequest("transactionValue must be a number")
         fields["transactionValue"] = float(fields["transactionValue"])
     return fields
-
-
-def _name(name: str) -> str:
-    """A column's name as the API has it; snake_case is accepted, too."""
-    return name if name.startswith("_") else camel(name or "")

@@ -1,25 +1,24 @@
 """Importing offers from CSV: one row, one offer, one result; a bad row spoils no other, repeating changes nothing."""
 
-import csv
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError
 from django.utils import timezone
 
 from merchants.models import CommissionTerms, Merchant, Offer
 from merchants.models.merchant import check_host
 from merchants.models.offer import check_terms
 from merchants.verticals import VERTICALS, parse_criterion
+from rako.core.csv_rows import Row, RowResult, read_rows
 from rako.core.errors import BadRequest
 from rako.core.money import from_text
+from rako.core.row_commands import trying
 
 REQUIRED = (
     "merchant",
@@ -34,42 +33,25 @@ REQUIRED = (
 )
 OPTIONAL = ("currency", "intro_price", "intro_months", "commission_min", "status")
 CRITERIA = "criteria."
-_LONGEST_CELL = 2000
 _RATE = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3})?\Z", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class RowResult:
-    """What became of a row. `outcome`: created, updated, unchanged or refused; `detail` says why it was refused."""
-
-    line: int
-    outcome: str
-    offer: str
-    detail: str = ""
+def read_offers(path: Path) -> list[Row]:
+    """The rows of a file. Raises BadFile."""
+    criteria = {CRITERIA + key for vertical in VERTICALS.values() for key in vertical.criteria}
+    return read_rows(path, REQUIRED, {*OPTIONAL, *criteria})
 
 
-class BadFile(Exception):
-    """The file as a whole cannot be read: not UTF-8, not CSV, or columns are missing or unknown."""
+def import_rows(rows: list[Row], *, is_dry_run: bool = False) -> Iterator[RowResult]:
+    """Import rows one by one, each in a transaction of its own: `created`, `updated`, `unchanged` or `refused`.
 
-
-def read_rows(path: Path, check_header: Callable[[Any], None] | None = None) -> list[tuple[int, dict[str, str]]]:
-    """The rows with their line numbers, cells stripped; of offers unless `check_header` says so. Raises BadFile."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            (check_header or _check_header)(reader.fieldnames or [])
-            return [(reader.line_num, _clean(row)) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadFile(f"not a UTF-8 CSV file: {error}") from None
-
-
-def import_rows(rows: list[tuple[int, dict[str, str]]]) -> Iterator[RowResult]:
-    """Import rows one by one, each in a transaction of its own."""
-    for line, row in rows:
-        label = f"{row.get('provider', '')} {row.get('name', '')}".strip()
+    A dry run keeps nothing: it judges each row as if those before it had not been there.
+    """
+    for row in rows:
+        line, label = row.line, f"{row.cells.get('provider', '')} {row.cells.get('name', '')}".strip()
         try:
-            with transaction.atomic():
-                result = RowResult(line, _import(row), label)
+            with trying(is_dry_run=is_dry_run):
+                result = RowResult(line, _import(row.check()), label)
         except ValidationError as error:
             result = RowResult(line, "refused", label, "; ".join(error.messages))
         except (BadRequest, ValueError) as error:
@@ -77,22 +59,6 @@ def import_rows(rows: list[tuple[int, dict[str, str]]]) -> Iterator[RowResult]:
         except DatabaseError as error:
             result = RowResult(line, "refused", label, str(error).partition("\n")[0])
         yield result  # after the commit: a result that was told is stored
-
-
-def _check_header(names: Any) -> None:
-    if missing := [name for name in REQUIRED if name not in names]:
-        raise BadFile(f"columns are missing: {', '.join(missing)}")
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise BadFile(f"column {twice[0]} is given twice")
-    known = {CRITERIA + key for vertical in VERTICALS.values() for key in vertical.criteria}
-    if unknown := [str(name) for name in names if name not in {*REQUIRED, *OPTIONAL, *known}]:
-        raise BadFile(f"columns are unknown: {', '.join(unknown)}")
-
-
-def _clean(row: dict[Any, Any]) -> dict[str, str]:
-    if None in row or None in row.values():
-        return {"_shape": "the row has more or fewer cells than the header"}
-    return {name: value.strip() for name, value in row.items()}
 
 
 def _import(row: dict[str, str]) -> str:
@@ -114,11 +80,6 @@ def _import(row: dict[str, str]) -> str:
 
 
 def _check_cells(row: dict[str, str]) -> None:
-    if "_shape" in row:
-        raise BadRequest(row["_shape"])
-    for name, value in row.items():
-        if len(value) > _LONGEST_CELL or "\x00" in value:
-            raise BadRequest(f"{name} is too long or holds a NUL character")
     if empty := [name for name in REQUIRED if not row[name]]:
         raise BadRequest(f"{empty[0]} is empty")
     if row["vertical"] not in VERTICALS:

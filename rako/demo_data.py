@@ -7,9 +7,10 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured
 
 from checkout.connections import connect_sandbox
-from merchants.imports import RowResult, import_rows, read_rows
+from merchants.imports import import_rows, read_offers
 from merchants.models import Merchant, MerchantKey
 from rako.core.api_keys import digest
+from rako.core.csv_rows import RowResult
 from rako.core.rate_limits import Tier
 from rako.demo_keys import DEMO_ADMIN, DEMO_AGENT_KEY, DEMO_MERCHANT_KEY
 from sessions_app.models import Agent, AgentKey, Builder
@@ -24,9 +25,9 @@ def load() -> list[RowResult]:
     """Bring the demo registry up to date; repeating changes nothing. Raises ImproperlyConfigured in live mode."""
     if settings.RAKO_MODE != "sandbox":
         raise ImproperlyConfigured("The demo registry exists only in sandbox mode")
-    rows = read_rows(OFFERS)
+    rows = read_offers(OFFERS)
     results = list(import_rows(rows))
-    _connect_all({row["merchant"] for _, row in rows})
+    _connect_all({row.cells["merchant"] for row in rows})
     _issue_keys()
     _make_admin()
     return results

@@ -43,7 +43,7 @@ def run(*arguments):
     """The command's output, and how it ended."""
     out, code = StringIO(), 0
     try:
-        call_command("import_conversions", *arguments, stdout=out)
+        call_command("import_conversions", "--quiet", *arguments, stdout=out)
     except SystemExit as end:
         code = end.code
     return out.getvalue().splitlines(), code
@@ -107,7 +107,7 @@ def test_records_of_another_order_are_not_the_sessions_sale(offer, file, as_merc
 
     out, code = run(file(line.replace("ORDER-0", "ORDER-1")), "--merchant", offer.merchant_id)
 
-    assert (out[0], code) == ("line 2: refused ORDER-1: Session already converted", 3)
+    assert (out[0], code) == ("line 2: refused ORDER-1 Session already converted", 3)
     assert proofs()[0] == "merchant_reported"
 
 
@@ -150,7 +150,7 @@ def test_a_dry_run_tells_the_same_and_keeps_nothing(offer, file):
 
     out, code = run(path, "--merchant", offer.merchant_id, "--dry-run")
 
-    assert (out[-1], code) == ("3 recorded, 0 attached, 0 known, 1 refused (nothing was kept)", 3)
+    assert (out[-1], code) == ("3 recorded, 0 attached, 0 known, 1 refused (dry run, nothing kept)", 3)
     assert (Conversion.objects.count(), Entry.objects.count()) == (0, 0)
 
 

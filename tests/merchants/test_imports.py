@@ -5,8 +5,9 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from merchants.imports import BadFile, import_rows, read_rows
+from merchants.imports import import_rows, read_offers
 from merchants.models import CommissionTerms, Merchant, Offer
+from rako.core.csv_rows import BadFile
 
 pytestmark = pytest.mark.django_db
 
@@ -40,14 +41,14 @@ def csv_of(tmp_path):
 
 
 def outcomes(path):
-    return [result.outcome for result in import_rows(read_rows(path))]
+    return [result.outcome for result in import_rows(read_offers(path))]
 
 
 def test_a_new_row_makes_merchant_offer_and_terms(csv_of):
-    [result] = import_rows(read_rows(csv_of(SIM_ROW)))
+    [result] = import_rows(read_offers(csv_of(SIM_ROW)))
 
     offer = Offer.objects.select_related("merchant").get()
-    assert (result.line, result.outcome, result.offer) == (2, "created", "SMARTY SMARTY 1GB")
+    assert (result.line, result.outcome, result.subject) == (2, "created", "SMARTY SMARTY 1GB")
     assert (offer.merchant.hosts, offer.price_minor, offer.data_gb, offer.terms.get().amount_minor) == (
         ["shop.example"], 600, 1, 800)  # fmt: skip
 
@@ -119,7 +120,7 @@ def test_a_bad_row_is_refused_with_a_reason_and_spoils_no_other(csv_of, name, va
     bad = {"name": "Bad one"} | {name: value}
     path = csv_of(GOOD | {"name": "First"}, SIM_ROW | {"merchant": "New"} | bad | {name: value}, GOOD)
 
-    results = list(import_rows(read_rows(path)))
+    results = list(import_rows(read_offers(path)))
 
     assert [result.outcome for result in results] == ["created", "refused", "created"]
     assert results[1].detail
@@ -134,7 +135,7 @@ def test_a_bad_percentage_is_refused_and_spoils_no_other(csv_of, value):
 
 
 def test_a_result_that_was_told_is_stored(csv_of):
-    rows = import_rows(read_rows(csv_of(SIM_ROW, GOOD)))
+    rows = import_rows(read_offers(csv_of(SIM_ROW, GOOD)))
 
     told = next(rows)
     rows.close()  # whoever reads the results stops here
@@ -173,7 +174,7 @@ def test_a_ragged_row_is_refused_and_spoils_no_other(csv_of, cells):
     header, *lines = path.read_text().splitlines()
     path.write_text("\n".join([header, cells, *lines]))
 
-    results = list(import_rows(read_rows(path)))
+    results = list(import_rows(read_offers(path)))
 
     assert [(result.line, result.outcome) for result in results] == [(2, "refused"), (3, "created"), (4, "created")]
     assert "cells" in results[0].detail
@@ -188,13 +189,13 @@ def test_a_missing_column_is_named(csv_of, name):
     path = csv_of({key: value for key, value in SIM_ROW.items() if key != name})
 
     with pytest.raises(BadFile, match=f"columns are missing: {name}"):
-        read_rows(path)
+        read_offers(path)
 
 
 @pytest.mark.parametrize("name", ["comission_min", "criteria.wings", "criteria", ""])
 def test_an_unknown_column_is_named(csv_of, name):
     with pytest.raises(BadFile, match=f"columns are unknown: {name}"):
-        read_rows(csv_of(SIM_ROW | {name: ""}))
+        read_offers(csv_of(SIM_ROW | {name: ""}))
 
 
 def test_a_column_given_twice_is_named(csv_of):
@@ -203,7 +204,7 @@ def test_a_column_given_twice_is_named(csv_of):
     path.write_text(f'{header},"price"\n{line},"0.01"\n')
 
     with pytest.raises(BadFile, match="price"):
-        read_rows(path)
+        read_offers(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfe", b'"unclosed', "é".encode("latin-1"), b"\x00"])
@@ -211,14 +212,14 @@ def test_what_is_no_csv_file_of_ours_is_refused_as_a_whole(tmp_path, content):
     (tmp_path / "offers.csv").write_bytes(content)
 
     with pytest.raises(BadFile):
-        read_rows(tmp_path / "offers.csv")
+        read_offers(tmp_path / "offers.csv")
 
 
 def test_a_file_that_stops_being_utf_8_is_refused_as_a_whole(csv_of):
     path = csv_of(SIM_ROW, SIM_ROW | {"name": "Café"}, encoding="latin-1")
 
     with pytest.raises(BadFile, match="UTF-8"):
-        read_rows(path)
+        read_offers(path)
 
 
 def imported(path, *options):
@@ -256,7 +257,7 @@ def test_programs_read_a_json_object_per_line(csv_of):
     printed, code = imported(csv_of(SIM_ROW, SIM_ROW | {"name": "B", "price": "0"}), "--json")
 
     first, second, tally = (json.loads(line) for line in printed.splitlines())
-    assert first == {"line": 2, "outcome": "created", "offer": "SMARTY SMARTY 1GB", "detail": ""}
+    assert first == {"line": 2, "outcome": "created", "subject": "SMARTY SMARTY 1GB", "detail": ""}
     assert (second["outcome"], bool(second["detail"]), tally["refused"], code) == ("refused", True, 1, 3)
 
 

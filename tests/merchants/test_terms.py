@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from merchants.imports import OPTIONAL, REQUIRED, import_rows, read_rows
+from merchants.imports import OPTIONAL, REQUIRED, import_rows, read_offers
 from merchants.models import CommissionTerms
 from merchants.models.offer import wire_commission
 from merchants.verticals import VERTICALS
@@ -133,7 +133,7 @@ def test_the_import_holds_the_floor(tmp_path, vertical, kind, amount, rate, is_a
         writer.writeheader()
         writer.writerow(row)
 
-    [result] = import_rows(read_rows(tmp_path / "offers.csv"))
+    [result] = import_rows(read_offers(tmp_path / "offers.csv"))
 
     assert result.outcome == ("created" if is_allowed else "refused"), result.detail
 

@@ -2,7 +2,7 @@ import csv
 
 import pytest
 
-from merchants.imports import read_rows
+from merchants.imports import read_offers
 from merchants.models import Connection, Merchant, MerchantKey, Offer
 from merchants.verticals import VERTICALS
 from rako import demo_data
@@ -78,5 +78,5 @@ def test_the_demo_file_uses_reserved_hosts_only():
     with demo_data.OFFERS.open(newline="") as file:
         hosts = {row["merchant_url"] for row in csv.DictReader(file)}
 
-    assert read_rows(demo_data.OFFERS)
+    assert read_offers(demo_data.OFFERS)
     assert [host for host in hosts if not host.endswith(".example")] == []

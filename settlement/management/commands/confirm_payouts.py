@@ -6,8 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from settlement.imports import PAYOUT_COLUMNS, take_answers
-from settlement.management.row_results import add_output, read, tell
+from rako.core.csv_rows import Row, read_rows
+from rako.core.row_commands import add_output, read, tell
+from settlement.imports import OUTCOMES, PAYOUT_COLUMNS, take_answers
 
 
 class Command(BaseCommand):
@@ -29,11 +30,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["payout"] is None:
-            rows = read(options["csv"], PAYOUT_COLUMNS)
+            rows = read(options["csv"], lambda: read_rows(options["csv"], *PAYOUT_COLUMNS))
         elif options["paid"] == options["failed"]:
             raise CommandError("--payout needs --paid or --failed", returncode=2)
         else:
             result = "paid" if options["paid"] else "failed"
             names = ("payout", "reason", "file")
-            rows = [(1, {"result": result} | {name: options[name] for name in names})]
-        tell(self, take_answers(rows, is_dry_run=options["dry_run"]), options, label="payouts", total=len(rows))
+            rows = [Row(1, {"result": result} | {name: options[name] for name in names})]
+        results = take_answers(rows, is_dry_run=options["dry_run"])
+        tell(self, results, options, outcomes=OUTCOMES, label="payouts", total=len(rows))

@@ -6,8 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from settlement.imports import PAYMENT_COLUMNS, take_payments
-from settlement.management.row_results import add_output, read, tell
+from rako.core.csv_rows import read_rows
+from rako.core.row_commands import add_output, read, tell
+from settlement.imports import OUTCOMES, PAYMENT_COLUMNS, take_payments
 
 
 class Command(BaseCommand):
@@ -21,5 +22,6 @@ class Command(BaseCommand):
         add_output(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        rows = read(options["csv"], PAYMENT_COLUMNS)
-        tell(self, take_payments(rows, is_dry_run=options["dry_run"]), options, label="payments", total=len(rows))
+        rows = read(options["csv"], lambda: read_rows(options["csv"], *PAYMENT_COLUMNS))
+        results = take_payments(rows, is_dry_run=options["dry_run"])
+        tell(self, results, options, outcomes=OUTCOMES, label="payments", total=len(rows))
