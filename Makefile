@@ -7,7 +7,7 @@ RUNTIME := .venv/.runtime-ready
 DEVELOPMENT := .venv/.development-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-deep lint bench bench-ledger bench-payments bench-settlement replay clean
+.PHONY: help demo serve test test-deep lint bench bench-ledger bench-payments bench-settlement replay conformance clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -21,6 +21,7 @@ serve: $(RUNTIME) ## Run web, worker and sequencer until Ctrl-C  [PORT=3456]
 test: $(DEVELOPMENT) lint ## Lint, types, migrations, architecture and the whole test suite  [PROCESSES=2]
 	@$(BIN)/python manage.py makemigrations --check --dry-run
 	@$(BIN)/python -m tests.counterparties.install || test -z "$(RAKO_TEST_REQUIRE)"
+	@$(BIN)/python -m tests.examples.install || test -z "$(RAKO_TEST_REQUIRE)"
 	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
 
 test-deep: $(DEVELOPMENT) ## The ledger's attack, crash and random tests at a hundred times their size (hours)
@@ -45,6 +46,14 @@ bench-settlement: $(DEVELOPMENT) ## Measure closing months of up to RAKO_BENCHMA
 
 replay: $(DEVELOPMENT) ## Report, validate and settle 69,659 real orders of 18 months; compare with plain Python
 	@$(BIN)/python -m benchmarks.replay
+
+conformance: $(DEVELOPMENT) ## Test a server from outside  [BASE_URL=… AGENT_KEY=… MERCHANT_KEY=…, or none: our own]
+ifdef BASE_URL
+	@AAP_BASE_URL="$(BASE_URL)" AAP_AGENT_KEY="$(AGENT_KEY)" AAP_MERCHANT_KEY="$(MERCHANT_KEY)" \
+		$(BIN)/python -m conformance $(ARGS)
+else
+	@$(BIN)/python manage.py conformance $(ARGS)
+endif
 
 clean: ## Remove the environment, the embedded database and all local data
 	rm -rf .venv .rako .counterparties

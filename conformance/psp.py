@@ -9,9 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
-
-from conformance.client import Reply
+from conformance.client import Reply, connect
 from conformance.rules import Broken, expect
 from conformance.world import Deal, World, fresh
 
@@ -106,9 +104,15 @@ def stale(world: World, event: dict[str, Any]) -> Reply:
     return deliver(world, event, age=_TOO_OLD_SECONDS)
 
 
+def visit(address: str) -> int:
+    """Look at a payment page as a buyer does; the status of the answer."""
+    with connect(address) as buyer:
+        return buyer.get(address).status_code
+
+
 def pay_on_page(world: World, checkout: dict[str, Any]) -> None:
     """Fill in the payment page's form as a buyer does, with the configured fields. Raises Broken."""
-    with httpx.Client(timeout=_PATIENCE_SECONDS, trust_env=False) as buyer:
+    with connect(checkout["checkoutUrl"]) as buyer:
         page = buyer.get(checkout["checkoutUrl"])
         found = re.findall(r'<input[^>]*type="hidden"[^>]*name="([^"]+)"[^>]*value="([^"]*)"', page.text)
         hidden = {name: html.unescape(value) for name, value in found}

@@ -64,7 +64,9 @@ class World:
     @property
     def webhook(self) -> Webhook:
         """How the merchant's payment processor signs. Raises NotTested."""
-        return _given(self.subject.webhook, "webhook")
+        if self.subject.webhook is None:
+            raise NotTested("the configuration has no webhook")
+        return self.subject.webhook
 
     @property
     def expired(self) -> Chosen:
@@ -171,7 +173,7 @@ def only(found: list[Any], what: str) -> Any:
     return found[0]
 
 
-def _given(value: Any, name: str) -> Any:
+def _given(value: Chosen | None, name: str) -> Chosen:
     if value is None:
         raise NotTested(f"the configuration has no {name}")
     return value

@@ -1,4 +1,4 @@
-"""Our own server as the conformance suite's subject: what a stranger who tests it would be given (docs/conformance.md)."""
+"""Our own server as the conformance suite's subject: what a stranger who tests it would be given."""
 
 from datetime import timedelta
 from typing import Any
@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from merchants.imports import import_rows, read_rows
 from merchants.models import Connection, Merchant, MerchantKey, Offer
+from rako.core.api_keys import digest
 from rako.demo_data import DEMO_MERCHANT, OFFERS, UNCONNECTED
 from rako.demo_keys import DEMO_AGENT_KEY, DEMO_MERCHANT_KEY
 from sessions_app.models import Agent, AgentKey, Builder, Session
@@ -22,7 +23,7 @@ _SHOP = {"merchant": "Conformance Shop Ltd", "merchant_url": "https://conformanc
 
 
 def subject(base_url: str) -> dict[str, Any]:
-    """A configuration of the suite for the demo registry; new keys each time. Raises ImproperlyConfigured when live."""
+    """A configuration of the suite for the demo registry; new keys each time, for `revoke_keys` to end. Raises ImproperlyConfigured when live."""
     if settings.RAKO_MODE != "sandbox":
         raise ImproperlyConfigured("Only a sandbox is tested: the suite makes sales")
     agent = AgentKey.find(DEMO_AGENT_KEY).agent  # type: ignore[union-attr]  # the demo registry is loaded
@@ -43,6 +44,16 @@ def subject(base_url: str) -> dict[str, Any]:
         "withdrawn": _withdrawn(agent),
         "webhook": _webhook(),
     }
+
+
+def revoke_keys(told: dict[str, Any]) -> None:
+    """End the keys that were issued for a subject. Repeating is harmless."""
+    for model, keys in (
+        (AgentKey, [told["other_agent_key"], told["limited_key"]]),
+        (MerchantKey, told["other_merchant_keys"]),
+    ):
+        for row in model.objects.filter(digest__in=map(digest, keys)):
+            row.revoke()
 
 
 def _agent_key(name: str) -> str:

@@ -34,7 +34,7 @@ def nobody_buys_anothers_recommendation(world: World) -> None:
 
 @must("1", "payment_method")
 def a_charge_is_confirmed_and_no_conversion(world: World) -> None:
-    """With `paymentMethod` it is a charge, once: `mode` is `autonomous`, its confirmation stays, and is no conversion."""
+    """With `paymentMethod` it is one charge: `mode` is `autonomous`, and its confirmation is no conversion."""
     body = {"recommendationId": world.deal().recommendation_id, "paymentMethod": world.subject.payment_method}
     first = world.agent.post(_PATH, body).accepted()
     expect(first["mode"] == "autonomous", f"mode is {first['mode']}")

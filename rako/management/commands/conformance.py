@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
-from rako.conformance_subject import subject
+from rako.conformance_subject import revoke_keys, subject
 from rako.management.commands.serve import prepare
 from rako.serving import ServerFailed, serving
 
@@ -34,14 +34,19 @@ class Command(BaseCommand):
         log, config = (settings.RAKO_DATA_DIR / f"conformance.{suffix}" for suffix in ("log", "toml"))
         try:
             with serving(log_file=log) as server:
-                write(config, subject(server.base_url) | {"server_log": str(log)})
-                code = self._run(config, options)
+                code = self._test(subject(server.base_url) | {"server_log": str(log)}, config, options)
         except (ServerFailed, ImproperlyConfigured) as error:
             raise CommandError(f"{error} (see {log})") from None
-        finally:
-            config.unlink(missing_ok=True)
         if code:
             raise CommandError("the suite found failures" if code == 3 else "the suite could not run", returncode=code)
+
+    def _test(self, told: dict[str, Any], config: Path, options: dict[str, Any]) -> int:
+        try:
+            write(config, told)
+            return self._run(config, options)
+        finally:
+            revoke_keys(told)
+            config.unlink(missing_ok=True)
 
     def _run(self, config: Path, options: dict[str, Any]) -> int:
         command = [sys.executable, "-m", "conformance", "--config", str(config)]
