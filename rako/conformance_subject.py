@@ -23,7 +23,10 @@ _SHOP = {"merchant": "Conformance Shop Ltd", "merchant_url": "https://conformanc
 
 
 def subject(base_url: str) -> dict[str, Any]:
-    """A configuration of the suite for the demo registry; new keys each time, for `revoke_keys` to end. Raises ImproperlyConfigured when live."""
+    """A configuration of the suite for the demo registry, with new keys for `revoke_keys` to end.
+
+    Raises ImproperlyConfigured in live mode.
+    """
     if settings.RAKO_MODE != "sandbox":
         raise ImproperlyConfigured("Only a sandbox is tested: the suite makes sales")
     agent = AgentKey.find(DEMO_AGENT_KEY).agent  # type: ignore[union-attr]  # the demo registry is loaded

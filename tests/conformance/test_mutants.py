@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 import conformance.sections  # noqa: F401 - registers the rules
+import tests.conformance.webhook_mutants  # noqa: F401 - registers more of them
 from conformance.config import Subject, load
 from conformance.rules import RULES
 from conformance.running import Outcome, run
