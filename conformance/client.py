@@ -2,6 +2,7 @@
 
 import json
 import ssl
+import time
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -13,6 +14,7 @@ import httpx
 from conformance.rules import Broken, expect
 
 _PATIENCE_SECONDS = 30
+_LONGEST_PAUSE_SECONDS = 61
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,8 @@ def connect(base_url: str, headers: dict[str, str] | None = None) -> httpx.Clien
 class Party:
     """Someone who calls the server, with a key or without."""
 
-    def __init__(self, base_url: str, key: str | None) -> None:
-        self.key = key or ""
+    def __init__(self, base_url: str, key: str | None, *, is_patient: bool = True) -> None:
+        self.key, self._is_patient = key or "", is_patient
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._http = connect(base_url, headers)
 
@@ -87,9 +89,14 @@ class Party:
         headers: dict[str, str] | None = None,
         params: dict[str, Any] | None = None,
     ) -> Reply:
-        """Any request; JSON unless the headers say otherwise."""
+        """Any request; JSON unless the headers say otherwise. A patient party that is told to come again does, once."""
         kind = {"Content-Type": "application/json"} if content or method == "POST" else {}
-        reply = self._http.request(method, path, content=content, headers=kind | (headers or {}), params=params or None)
+        kind |= headers or {}
+        reply = self._http.request(method, path, content=content, headers=kind, params=params or None)
+        if self._is_patient and reply.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            pause = reply.headers.get("Retry-After", "")
+            time.sleep(min(int(pause), _LONGEST_PAUSE_SECONDS) if pause.isdigit() else 1)
+            reply = self._http.request(method, path, content=content, headers=kind, params=params or None)
         return Reply(f"{method} {path}", reply.status_code, reply.headers, reply.text)
 
     def close(self) -> None:

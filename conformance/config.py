@@ -21,6 +21,14 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True)
+class Merchant:
+    """Another merchant's key, and a part of its provider's name by which its offers are found."""
+
+    key: str
+    provider: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Webhook:
     """How the merchant's payment processor signs and sends: `<header>: t=<unix>,v1=<hex HMAC-SHA256 of t.body>`."""
 
@@ -40,7 +48,7 @@ class Subject:
     merchant_key: str
     provider: str = ""
     other_agent_key: str = ""
-    other_merchant_keys: tuple[str, ...] = ()
+    other_merchants: tuple[Merchant, ...] = ()
     limited_key: str = ""
     unconnected_provider: str = ""
     link_host: str = ""
@@ -78,8 +86,9 @@ def load(path: Path | None, given: Mapping[str, str]) -> Subject:
     for name, kind in (("expired", Chosen), ("withdrawn", Chosen), ("webhook", Webhook)):
         if name in found:
             found[name] = _read(kind, found[name], f"[{name}]")
-    for name in ("other_merchant_keys", "without"):
-        found[name] = tuple(found.get(name, ()))
+    found["without"] = tuple(found.get("without", ()))
+    others = found.get("other_merchants", ())
+    found["other_merchants"] = tuple(_read(Merchant, other, "[[other_merchants]]") for other in others)
     subject: Subject = _read(Subject, found, "the configuration")
     return subject
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from conformance import codes
 from conformance.client import Party, Reply
-from conformance.config import Chosen, Subject, Webhook
+from conformance.config import Chosen, Merchant, Subject, Webhook
 from conformance.rules import NotTested, expect
 
 
@@ -38,13 +38,17 @@ class World:
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
         self._parties: dict[str | None, Party] = {}
+        self._offers: dict[Merchant, dict[str, Any]] = {}
         self.stranger = self.as_party(None)
         self.agent = self.as_party(subject.agent_key)
         self.merchant = self.as_party(subject.merchant_key)
 
     def as_party(self, key: str | None) -> Party:
-        """Whoever has this key."""
-        return self._parties.setdefault(key, Party(self.subject.base_url, key))
+        """Whoever has this key. Only the key that is there to be used up does not wait when it is told to."""
+        if key not in self._parties:
+            is_patient = not key or key != self.subject.limited_key
+            self._parties[key] = Party(self.subject.base_url, key, is_patient=is_patient)
+        return self._parties[key]
 
     def close(self) -> None:
         """Give all connections back."""
@@ -59,7 +63,7 @@ class World:
     @property
     def other_merchant(self) -> Party:
         """Another merchant."""
-        return self.as_party(self.subject.other_merchant_keys[0])
+        return self.as_party(self.subject.other_merchants[0].key)
 
     @property
     def webhook(self) -> Webhook:
@@ -91,16 +95,21 @@ class World:
     @cached_property
     def offer(self) -> dict[str, Any]:
         """An offer of the merchant whose key is given."""
-        return self.offer_of(self.merchant, self.subject.provider)
+        return self.offer_of(Merchant(self.subject.merchant_key, self.subject.provider))
 
-    def offer_of(self, merchant: Party, provider: str = "") -> dict[str, Any]:
+    def offer_of(self, merchant: Merchant) -> dict[str, Any]:
         """An offer of this merchant: one for which it may have codes. Raises NotTested."""
-        tried = set()
-        pages = [self.search(provider=provider)] if provider else self._pages()
+        if merchant not in self._offers:
+            self._offers[merchant] = self._find_offer(merchant)
+        return self._offers[merchant]
+
+    def _find_offer(self, merchant: Merchant) -> dict[str, Any]:
+        tried, party = set(), self.as_party(merchant.key)
+        pages = [self.search(provider=merchant.provider)] if merchant.provider else self._pages()
         for offer in (offer for page in pages for offer in page["offers"]):
             if offer["merchantId"] not in tried:
                 tried.add(offer["merchantId"])
-                if merchant.post("/v1/codes/issue", {"offerId": offer["id"]}).status == 200:
+                if party.post("/v1/codes/issue", {"offerId": offer["id"]}).status == 200:
                     return dict(offer)
         raise NotTested("no offer of this merchant was found")
 

@@ -17,7 +17,7 @@ from sessions_app.recommend import record_recommendation
 from sessions_app.search import WINDOW, OfferQuery, create_session
 
 # They pay percentages and hybrid commissions.
-_OTHER_MERCHANTS = ("Marloway Airways plc", "Pawsleigh Pet Cover Ltd")
+_OTHER_MERCHANTS = {"Marloway Airways plc": "Marloway", "Pawsleigh Pet Cover Ltd": "Pawsleigh"}
 _OTHER_BUILDER, _LIMITED_AGENT = "Conformance Builder", "Conformance Limits"
 _SHOP = {"merchant": "Conformance Shop Ltd", "merchant_url": "https://conformance.example", "provider": "Conformance"}
 
@@ -36,7 +36,9 @@ def subject(base_url: str) -> dict[str, Any]:
         "merchant_key": DEMO_MERCHANT_KEY,
         "provider": DEMO_MERCHANT,
         "other_agent_key": _agent_key(_OTHER_BUILDER),
-        "other_merchant_keys": [_merchant_key(name) for name in _OTHER_MERCHANTS],
+        "other_merchants": [
+            {"key": _merchant_key(name), "provider": provider} for name, provider in _OTHER_MERCHANTS.items()
+        ],
         "limited_key": _agent_key(_LIMITED_AGENT),
         "unconnected_provider": UNCONNECTED.split()[0],
         "link_host": f"{DEMO_MERCHANT.lower()}.example",
@@ -53,7 +55,7 @@ def revoke_keys(told: dict[str, Any]) -> None:
     """End the keys that were issued for a subject. Repeating is harmless."""
     for model, keys in (
         (AgentKey, [told["other_agent_key"], told["limited_key"]]),
-        (MerchantKey, told["other_merchant_keys"]),
+        (MerchantKey, [other["key"] for other in told["other_merchants"]]),
     ):
         for row in model.objects.filter(digest__in=map(digest, keys)):
             row.revoke()

@@ -38,18 +38,17 @@ def commission_is_that_of_the_code(world: World) -> None:
     expect(shown == wanted, f"it is {_plain(shown)}, not {_plain(wanted)}")
 
 
-@must("4", "other_merchant_keys")
+@must("4", "other_merchants")
 def percentages_round_half_up_at_each_step(world: World) -> None:
     """Percentage and hybrid terms: half up to the penny at each step, for values where that shows."""
     tested = set()
-    for key in world.subject.other_merchant_keys:
-        merchant = world.as_party(key)
+    for merchant in world.subject.other_merchants:
         offer = world.offer_of(merchant)
         kind = codes.read(offer["aapCode"]).payload["com"]["type"]
         if kind != "cpa" and kind not in tested:
             tested.add(kind)
             for value in _VALUES:
-                _holds(world, merchant, world.deal(offer), value)
+                _holds(world, world.as_party(merchant.key), world.deal(offer), value)
     if not tested:
         raise NotTested("no merchant whose key is given pays a percentage")
 

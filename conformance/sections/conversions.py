@@ -74,7 +74,7 @@ def a_report_finds_its_session(world: World) -> None:
         world.merchant.post("/v1/conversions", body | {"sessionId": session_id}).refused(404)
 
 
-@must("1", "other_merchant_keys")
+@must("1", "other_merchants")
 def nobody_reports_for_another_merchant(world: World) -> None:
     """A report about a session with another merchant's offers alone is 404, and changes nothing."""
     deal = world.deal()
@@ -109,7 +109,7 @@ def both_sides_read_a_conversion(world: World) -> None:
         expect(sale["conversionId"] in {found["conversionId"] for found in listed}, "the list lacks it")
 
 
-@must("0", "other_agent_key", "other_merchant_keys")
+@must("0", "other_agent_key", "other_merchants")
 def nobody_reads_anothers_conversion(world: World) -> None:
     """For everybody else a conversion, its evidence and its place in lists do not exist: 404."""
     _, sale = world.sold

@@ -66,7 +66,7 @@ def only_the_merchant_converts_a_link(world: World) -> None:
     expect(world.session(deal.session_id)["conversions"] == [], "it made a conversion")
 
 
-@must("1", "tracked_links", "other_merchant_keys")
+@must("1", "tracked_links", "other_merchants")
 def no_other_merchant_converts_a_link(world: World) -> None:
     """A link to another merchant is 404."""
     deal = world.deal()

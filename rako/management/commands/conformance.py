@@ -60,10 +60,12 @@ class Command(BaseCommand):
 
 
 def write(path: Path, found: dict[str, Any]) -> None:
-    """The configuration as TOML, whose texts, lists and numbers are JSON's; it has keys, so nobody else reads it."""
+    """The configuration as TOML, whose texts are JSON's; it has keys, so nobody else reads it."""
     path.touch(mode=0o600)
-    tables = {name: value for name, value in found.items() if isinstance(value, dict)}
-    lines = [f"{name} = {json.dumps(value)}" for name, value in found.items() if name not in tables]
-    for name, table in tables.items():
-        lines += ["", f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
+    lines: list[str] = []
+    tables = [(f"[{name}]", value) for name, value in found.items() if isinstance(value, dict)]
+    tables += [("[[other_merchants]]", other) for other in found["other_merchants"]]
+    simple = {name: value for name, value in found.items() if isinstance(value, str)}
+    for head, table in [("", simple), *tables]:
+        lines += [head, *(f"{name} = {json.dumps(value)}" for name, value in table.items())]
     path.write_text("\n".join(lines) + "\n")
