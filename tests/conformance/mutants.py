@@ -13,19 +13,20 @@ MONEY = {"price", "amount", "transactionValue", "networkFee", "builderPayout"}
 
 @dataclass(frozen=True)
 class Mutant:
-    """A broken server; each of the rules must fail against it."""
+    """A broken server; each of the rules must fail against it. An optional one breaks what not every server has."""
 
     name: str
     caught_by: tuple[str, ...]
     mutation: Mutation
+    is_optional: bool = False
 
 
 MUTANTS: list[Mutant] = []
 
 
-def caught_by(*rules: str) -> Callable[[Mutation], Mutation]:
+def caught_by(*rules: str, is_optional: bool = False) -> Callable[[Mutation], Mutation]:
     def register(mutation: Mutation) -> Mutation:
-        MUTANTS.append(Mutant(mutation.__name__, rules, mutation))
+        MUTANTS.append(Mutant(mutation.__name__, rules, mutation, is_optional))
         return mutation
 
     return register
