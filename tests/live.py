@@ -17,7 +17,7 @@ from rako.core.embedded_postgres import socket_dir
 from rako.serving import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
-_PATIENCE_SECONDS = 60
+_PATIENCE_SECONDS = 120
 _SUBJECT = "import json; from rako.conformance_subject import subject; print(json.dumps(subject({url!r})))"
 
 
