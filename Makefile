@@ -8,7 +8,7 @@ DEVELOPMENT := .venv/.development-ready
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test test-deep lint bench bench-ledger bench-payments bench-settlement bench-limits bench-mcp
-.PHONY: replay clean
+.PHONY: replay conformance clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -23,6 +23,7 @@ test: $(DEVELOPMENT) lint ## Lint, types, migrations, architecture and the whole
 	@$(BIN)/python manage.py makemigrations --check --dry-run
 	@$(BIN)/python -m tests.counterparties.install || test -z "$(RAKO_TEST_REQUIRE)"
 	@$(BIN)/python -m tests.counterparties.mcp_conformance || test -z "$(RAKO_TEST_REQUIRE)"
+	@$(BIN)/python -m tests.examples.install || test -z "$(RAKO_TEST_REQUIRE)"
 	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
 
 test-deep: $(DEVELOPMENT) ## The ledger's attack, crash and random tests at a hundred times their size (hours)
@@ -53,6 +54,14 @@ bench-mcp: $(DEVELOPMENT) ## Measure the MCP tools against the REST API in the s
 
 replay: $(DEVELOPMENT) ## Report, validate and settle 69,659 real orders of 18 months; compare with plain Python
 	@$(BIN)/python -m benchmarks.replay
+
+conformance: $(DEVELOPMENT) ## Test a server from outside  [BASE_URL=… AGENT_KEY=… MERCHANT_KEY=…, or none: our own]
+ifdef BASE_URL
+	@AAP_BASE_URL="$(BASE_URL)" AAP_AGENT_KEY="$(AGENT_KEY)" AAP_MERCHANT_KEY="$(MERCHANT_KEY)" \
+		$(BIN)/python -m conformance $(ARGS)
+else
+	@$(BIN)/python manage.py conformance $(ARGS)
+endif
 
 clean: ## Remove the environment, the embedded database and all local data
 	rm -rf .venv .rako .counterparties

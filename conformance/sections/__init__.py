@@ -1,0 +1,41 @@
+"""The rules, by what they are about. Importing this package registers all of them, in the order in which they run."""
+
+from conformance.sections import (  # noqa: I001 - the order in which they run: the one that uses up a key comes last
+    everywhere,
+    wire_form,
+    search,
+    recommend,
+    checkout,
+    checkout_order,
+    purchase,
+    sessions,
+    conversions,
+    codes,
+    links,
+    webhooks,
+    five_checks,
+    commission,
+    mcp_tools,
+    idempotency,
+    limits,
+)
+
+__all__ = [
+    "checkout",
+    "checkout_order",
+    "codes",
+    "commission",
+    "conversions",
+    "everywhere",
+    "five_checks",
+    "idempotency",
+    "limits",
+    "links",
+    "mcp_tools",
+    "purchase",
+    "recommend",
+    "search",
+    "sessions",
+    "webhooks",
+    "wire_form",
+]
