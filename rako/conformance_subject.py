@@ -7,9 +7,10 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 
-from merchants.imports import import_rows, read_rows
+from merchants.imports import import_rows, read_offers
 from merchants.models import Connection, Merchant, MerchantKey, Offer
 from rako.core.api_keys import digest
+from rako.core.csv_rows import Row
 from rako.demo_data import DEMO_MERCHANT, OFFERS, UNCONNECTED
 from rako.demo_keys import DEMO_AGENT_KEY, DEMO_MERCHANT_KEY
 from sessions_app.models import Agent, AgentKey, Builder, Session
@@ -91,11 +92,10 @@ def _expired(agent: Agent) -> dict[str, str]:
 
 def _withdrawn(agent: Agent) -> dict[str, str]:
     """A recommendation of an offer that is on the market for this one moment."""
-    _, row = read_rows(OFFERS)[0]
-    shop = row | _SHOP | {"url": f"{_SHOP['merchant_url']}/sim"}
-    list(import_rows([(1, shop | {"status": "active"})]))
+    shop = read_offers(OFFERS)[0].cells | _SHOP | {"url": f"{_SHOP['merchant_url']}/sim"}
+    list(import_rows([Row(1, shop | {"status": "active"})]))
     chosen = _recommended(agent, Offer.objects.get(merchant__name=_SHOP["merchant"]))
-    list(import_rows([(1, shop | {"status": "withdrawn"})]))
+    list(import_rows([Row(1, shop | {"status": "withdrawn"})]))
     return chosen
 
 

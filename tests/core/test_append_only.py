@@ -35,7 +35,11 @@ from tests.factories import RecommendationFactory
 TABLES = sorted(GUARDED_TABLES)
 # What a lifecycle moves; every other column of a guarded table is a fact.
 CHANGEABLE = {
-    "ledger_conversion": {"status", "verification_level", "validation_ends_at", "is_held", "is_superseded"},
+    "ledger_conversion": {
+        *("status", "verification_level", "validation_ends_at", "is_held", "is_superseded"),
+        *("corrected_value_minor", "refunded_minor"),
+        *("reversed_commission_minor", "reversed_fee_minor", "reversed_payout_minor"),
+    },
     "ledger_dispute": {
         *("conversion_id", "state", "due_at", "ended_at"),
         *("decision", "decided_value_minor", "decided_by", "reason"),
