@@ -1,5 +1,6 @@
 """Checkout, purchase, webhooks, and the pages a buyer returns to (protocol, section 1)."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -19,6 +20,7 @@ from rako.core.api_views import AgentView, KeyedRequest, PublicView
 from rako.core.errors import NotFound, error_reply, only
 from rako.core.ids import is_id
 from rako.core.receipts import receipt_for
+from sessions_app.bridges import bridges_wire
 from sessions_app.models import Agent
 
 
@@ -38,9 +40,10 @@ class CheckoutView(AgentView):
 
     def _hand_over(self, agent: Agent, asked: dict[str, Any]) -> Response:
         chosen = {"session_id": asked["session_id"], "recommendation_id": asked["recommendation_id"]}
+        include = asked.get("include", ())
         if asked.get("payment_method"):
-            return _reply(purchase(agent, **chosen, **_payment(asked)))
-        return _reply(start_checkout(agent, **chosen, user_details=asked.get("user_details")))
+            return _reply(purchase(agent, **chosen, **_payment(asked)), include)
+        return _reply(start_checkout(agent, **chosen, user_details=asked.get("user_details")), include)
 
 
 class PurchaseView(AgentView):
@@ -63,10 +66,11 @@ def _payment(asked: dict[str, Any]) -> dict[str, Any]:
     return {"payment_method": asked.get("payment_method"), "authorization": asked.get("authorization")}
 
 
-def _reply(checkout: Checkout) -> Response:
-    """The checkout, with our signed word that its start is in the ledger."""
+def _reply(checkout: Checkout, include: Collection[str] = ()) -> Response:
+    """The checkout, with our signed word that its start is in the ledger, and what was asked for besides."""
     entry = started(checkout)
-    return Response(wire.checkout_wire(checkout, receipt="" if entry is None else receipt_for(entry)))
+    reply = wire.checkout_wire(checkout, receipt="" if entry is None else receipt_for(entry))
+    return Response(reply | bridges_wire(include, checkout.recommendation, merchant_id=checkout.merchant_id))
 
 
 class WebhookView(PublicView):

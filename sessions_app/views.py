@@ -16,6 +16,7 @@ from rako.core.ids import is_id
 from rako.core.receipts import receipt_for
 from rako.core.wire import instant
 from sessions_app import clicks, search, wire
+from sessions_app.bridges import bridges_wire
 from sessions_app.recommend import record_recommendation
 
 
@@ -79,16 +80,16 @@ class RecommendView(AgentView):
     )
     def post(self, request: KeyedRequest) -> Response:
         asked = wire.RecommendRequest.read(request)
+        include = asked.pop("include", ())
         recommendation, offer, entry = record_recommendation(request.user.agent, **asked)
-        return Response(
-            {
-                "recommendationId": recommendation.pk,
-                "fallbackUrl": recommendation.fallback_url,
-                "attributionRecorded": True,
-                "offer": wire.offer_summary(offer),
-                "receipt": receipt_for(entry),
-            }
-        )
+        reply = {
+            "recommendationId": recommendation.pk,
+            "fallbackUrl": recommendation.fallback_url,
+            "attributionRecorded": True,
+            "offer": wire.offer_summary(offer),
+            "receipt": receipt_for(entry),
+        }
+        return Response(reply | bridges_wire(include, recommendation, merchant_id=offer.merchant_id))
 
 
 @only("GET", "HEAD")
