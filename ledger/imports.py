@@ -103,7 +103,8 @@ def _read(
     row: dict[str, str], only: Merchant | None, merchants: dict[str, Merchant | RakoError], reader: wire.ReportBody
 ) -> tuple[Merchant, Report] | tuple[None, RakoError]:
     try:
-        return only or _merchant(row, merchants), report_of(reader.take(_fields(row)))
+        merchant = only or _merchant(row, merchants)
+        return merchant, report_of(merchant, reader.take(_fields(row)))
     except RakoError as error:
         return None, error
 

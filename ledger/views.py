@@ -70,7 +70,7 @@ class ConversionsView(AnyKeyView):
         body: Any = request.data
         if body.get("conversions") is not None:
             return Response(answer(request.user.merchant, body["conversions"]))
-        report = report_of(wire.ReportBody.read(request))
+        report = report_of(request.user.merchant, wire.ReportBody.read(request))
         recorded = report_conversion(request.user.merchant, report)
         reply = wire.report_wire(recorded.conversion, report.order_reference)
         return Response(reply | {"receipt": receipt_for(recorded.entry)})

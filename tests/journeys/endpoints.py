@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from ledger.models import Conversion, Entry
 from rako.core.ids import is_id
+from sessions_app import attribution_token
 from sessions_app.recommend import record_recommendation
 from settlement.models import Payout
 from tests.factories import (
@@ -52,28 +53,32 @@ ODD_IDS = (
 )
 NOT_TEXT = (0, -1, 1.5, True, False, [], ["x"], {}, {"id": "x"})
 NOT_FLAG = (0, 1, "true", "", [], {})
+NOT_LIST = ("acp", 0, True, {}, ["x"], ["acp", 1], ["acp"] * 3, [["acp"]], [None], [{}])
 NOT_NUMBER = ("10", "", True, False, [], [10], {}, {"amount": 10})
 
 
 @dataclass(frozen=True)
 class Field:
     """A field of a JSON body. `longest` is in characters; an `id` that is none of ours is unknown, not wrong. What the
-    body says elsewhere may make it `needed`."""
+    body says elsewhere may make it `needed`; one that is `replaceable` is named among the required ones, but another
+    field may stand in for it."""
 
     kind: str
     required: bool = False
     longest: int | None = None
     may_be_empty: bool = False
     needed: bool = False
+    replaceable: bool = False
 
     def wrong_values(self) -> Iterator[Any]:
         """JSON values that this field refuses with 400."""
         by_kind = {"number": NOT_NUMBER, "object": ("x", 0, True, [], [{}]), "flag": NOT_FLAG}
+        by_kind |= {"list": NOT_LIST}
         yield from by_kind.get(self.kind, NOT_TEXT)
         yield from _WRONG.get(self.kind, ())
         if self.longest:
             yield from ("x" * (self.longest + 1), "x" * 10_000)
-        if self.kind not in {"number", "object"} and not self.may_be_empty:
+        if self.kind not in {"number", "object", "list"} and not self.may_be_empty:
             yield ""
         if self.required:
             yield None
@@ -92,6 +97,7 @@ _WRONG: dict[str, tuple[Any, ...]] = {
 }  # fmt: skip
 
 _ID = Field("id", required=True)
+_INCLUDE = {"include": Field("list")}
 _PAYMENT = {"paymentMethod": Field("text", longest=255), "authorization": Field("object")}
 _MANDATE = {
     "authorization.reference": Field("text", required=True, longest=100),
@@ -131,11 +137,11 @@ ENDPOINTS = (
     Endpoint("GET", "v1/offers/<str:offer_id>/requirements", "agent"),
     Endpoint(
         "POST", "v1/recommend", "agent",
-        {"sessionId": _ID, "offerId": _ID, "context": Field("text", longest=2000, may_be_empty=True)},
+        {"sessionId": _ID, "offerId": _ID, "context": Field("text", longest=2000, may_be_empty=True)} | _INCLUDE,
     ),
     Endpoint(
         "POST", "v1/checkout", "agent",
-        {"sessionId": _ID, "recommendationId": _ID, "userDetails": Field("object")} | _PAYMENT,
+        {"sessionId": _ID, "recommendationId": _ID, "userDetails": Field("object")} | _PAYMENT | _INCLUDE,
     ),
     Endpoint("POST", "v1/purchase", "agent", {"recommendationId": _ID} | _PAYMENT | _MANDATE),
     Endpoint("GET", "v1/sessions/<str:session_id>", "both"),
@@ -150,10 +156,11 @@ ENDPOINTS = (
     Endpoint(
         "POST", "v1/conversions", "merchant",
         {
-            "sessionId": _ID,
+            "sessionId": Field("id", needed=True, replaceable=True),
             "orderReference": Field("text", required=True, longest=200),
             "transactionValue": Field("number", required=True),
             "recommendationId": Field("id"),
+            "attributionToken": Field("id"),
             "currency": Field("currency", longest=3),
             "paymentReference": Field("text", longest=200),
             "occurredAt": Field("instant"),
@@ -246,6 +253,10 @@ ENDPOINTS = (
         asks_psp=True,
     ),
     Endpoint("POST", "v1/connections/<str:connection_id>/disconnect", "merchant"),
+    Endpoint("POST", "v1/attribution/verify", "merchant", {"token": Field("text", required=True)}),
+    Endpoint("GET", "v1/attribution/keys", "nobody"),
+    Endpoint("POST", "v1/acp/secret", "merchant"),
+    Endpoint("POST", "v1/acp/orders/<str:merchant_id>", "psp"),
     Endpoint("POST", "v1/webhooks/stripe", "psp"),
     Endpoint("POST", "v1/webhooks/<str:kind>/<str:connection_id>", "psp"),
 )  # fmt: skip
@@ -274,6 +285,7 @@ class World:
         self.keys = {"agent": self.agent.secret, "merchant": self.merchant.secret, "both": self.agent.secret}
         self.recommendation = self.recommend(self.offer)
         self.session = self.recommendation.session
+        self.token, _ = attribution_token.issue(self.recommendation, merchant_id=self.offer.merchant_id)
         self.connection = self.offer.merchant.connections.get()
         self.conversion_id = self._convert(self.offer, "order-0")
         broadband = OfferFactory(merchant=self.offer.merchant, vertical="broadband")
@@ -321,6 +333,7 @@ class World:
             "tile": "0/000.p/1",
             "kind": "sandbox",
             "connection_id": self.connection.pk,
+            "merchant_id": self.offer.merchant_id,
         }
         return "/" + PARAMETER.sub(lambda match: odd or ids[match[1]], endpoint.route)
 
@@ -356,6 +369,9 @@ class World:
             "credentials": {"apiKey": "rk_test_of_nobody"},
             "accountId": "acct_1",
             "webhookSecret": "whsec_0123456789abcdef",
+            "include": ["acp", "ucp"],
+            "attributionToken": self.token,
+            "token": self.token,
             "dropOld": False,
             "claimedValue": 12.5,
             "message": "two, not one",

@@ -153,7 +153,8 @@ def test_an_id_of_any_other_shape_is_not_found(world, endpoint, name):
 @pytest.mark.parametrize("endpoint", JSON_ENDPOINTS, ids=str)
 @pytest.mark.parametrize("absent", ["left out", None, ""])
 def test_required_fields_are_named_in_one_sentence(world, endpoint, absent):
-    names = [name for name, field in endpoint.body.items() if field.required and "." not in name]
+    fields = endpoint.body.items()
+    names = [name for name, field in fields if (field.required or field.replaceable) and "." not in name]
     body = {} if absent == "left out" else dict.fromkeys(names, absent)
     sentence = f"{', '.join(names[:-1])} and {names[-1]} are required" if names[1:] else f"{names[0]} is required"
 
