@@ -80,7 +80,7 @@ def _read(merchant: Merchant, rows: list[Any]) -> list[Report | RakoError]:
     for row in rows:
         try:
             found.append(report_of(merchant, reader.take(row)))
-        except BadRequest as error:
+        except RakoError as error:
             found.append(error)
     return found
 

@@ -1,8 +1,8 @@
 """What the Agentic Commerce Protocol asks of the objects that cross the bridge, as JSON Schema.
 
 Written for these tests after version 2026-04-17 of the protocol (agentic-commerce-protocol on GitHub, at commit
-3535c13dd345c9a08068e958eab46f320c476435: `AffiliateAttribution` and `Order` of json-schema/schema.agentic_checkout.json,
-`WebhookEvent` of openapi/openapi.agentic_checkout_webhook.yaml); no package ships these. With a copy of the published
+3535c13dd345c9a08068e958eab46f320c476435): `AffiliateAttribution` and `Order` of its schema.agentic_checkout.json,
+`WebhookEvent` of its openapi.agentic_checkout_webhook.yaml. No package ships these. With a copy of the published
 bundle at hand, RAKO_TEST_ACP_SCHEMA=<file> has the tests judge by that instead.
 """
 
