@@ -8,20 +8,11 @@ from rest_framework import serializers
 
 from checkout.connections.rotation import takes_secret
 from merchants.models import Connection
-from rako.core.wire import ObjectField, TextField, WireSerializer, instant
+from rako.core.wire import FlagField, ObjectField, TextField, WireSerializer, instant
 
 Status = Connection.Status
 _CAPITAL = re.compile("([A-Z])")
 _SECRET_PATH = "POST /v1/connections/{id}/webhook-secret"  # noqa: S105 - an address
-
-
-class FlagField(serializers.BooleanField):
-    """A JSON boolean and nothing else."""
-
-    def to_internal_value(self, data: Any) -> bool:
-        if not isinstance(data, bool):
-            raise serializers.ValidationError("must be true or false")
-        return data
 
 
 class ConnectBody(WireSerializer):

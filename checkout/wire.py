@@ -7,6 +7,7 @@ from rest_framework import serializers
 from checkout.models import Checkout
 from rako.core.money import to_wire
 from rako.core.wire import ObjectField, TextField, WireSerializer
+from sessions_app.bridges import BridgesReply, IncludeField
 
 
 class CheckoutBody(WireSerializer):
@@ -16,6 +17,7 @@ class CheckoutBody(WireSerializer):
     user_details = ObjectField(required=False, help_text="Reserved; not stored.")
     payment_method = TextField(max_length=255, required=False, help_text="With it this is a purchase.")
     authorization = ObjectField(required=False)
+    include = IncludeField(required=False)
 
 
 class PurchaseBody(WireSerializer):
@@ -56,6 +58,7 @@ class CheckoutReply(WireSerializer):
     merchant = NamedReply()
     offer = OfferOfCheckout()
     session = SessionOfCheckout()
+    bridges = BridgesReply(required=False)
     receipt = serializers.CharField(
         required=False, help_text="A signed note: our word that the start of this checkout is in the public log."
     )

@@ -7,6 +7,7 @@ from rest_framework import serializers
 from ledger import wire
 from ledger.batches import LARGEST, Outcome, report_batch
 from ledger.conversions import Recorded
+from ledger.redemption import redeem
 from ledger.reports import Report
 from merchants.models import Merchant
 from rako.core.errors import BadRequest, RakoError
@@ -48,7 +49,7 @@ def answer(merchant: Merchant, rows: Any) -> dict[str, Any]:
     """Record the rows of a batch and say what became of each. Raises BadRequest if it is no batch at all."""
     if not isinstance(rows, list) or not 1 <= len(rows) <= LARGEST:
         raise BadRequest(f"conversions must be a list of 1 to {LARGEST:,} reports", code="invalid_field")
-    read = _read(rows)
+    read = _read(merchant, rows)
     reports = {index: report for index, report in enumerate(read) if isinstance(report, Report)}
     outcomes = dict(zip(reports, report_batch(merchant, list(reports.values())), strict=True))
     results = [_result(index, row, outcomes.get(index)) for index, row in enumerate(read)]
@@ -61,8 +62,9 @@ def answer(merchant: Merchant, rows: Any) -> dict[str, Any]:
     }
 
 
-def report_of(fields: dict[str, Any]) -> Report:
-    """A report from the fields of its body."""
+def report_of(merchant: Merchant, fields: dict[str, Any]) -> Report:
+    """A report from the fields of its body. Raises BadRequest for a token that is not good."""
+    fields = redeem(merchant, fields)
     return Report(value=fields.pop("transaction_value"), service_on=fields.pop("service_date", None), **fields)
 
 
@@ -73,12 +75,12 @@ def status_of(outcome: Outcome) -> str:
     return "recorded" if outcome.made else "attached" if outcome.attached else "known"
 
 
-def _read(rows: list[Any]) -> list[Report | RakoError]:
+def _read(merchant: Merchant, rows: list[Any]) -> list[Report | RakoError]:
     reader, found = wire.ReportBody(), list[Report | RakoError]()
     for row in rows:
         try:
-            found.append(report_of(reader.take(row)))
-        except BadRequest as error:
+            found.append(report_of(merchant, reader.take(row)))
+        except RakoError as error:
             found.append(error)
     return found
 

@@ -78,7 +78,8 @@ def _read(
 ) -> tuple[Merchant, Report] | tuple[None, RakoError]:
     try:
         cells = row.check()
-        return only or _merchant(cells, merchants), report_of(reader.take(_fields(cells)))
+        merchant = only or _merchant(cells, merchants)
+        return merchant, report_of(merchant, reader.take(_fields(cells)))
     except RakoError as error:
         return None, error
 

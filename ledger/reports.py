@@ -37,7 +37,10 @@ class ReportConflict(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a merchant says of a sale. `value` is a JSON number in major units of `currency` (the offer's if None)."""
+    """What a merchant says of a sale. `value` is a JSON number in major units of `currency` (the offer's if None).
+
+    `redeemed` is what is kept of an attribution token that it comes with (`ledger.redemption`).
+    """
 
     session_id: str
     order_reference: str
@@ -49,6 +52,7 @@ class Report:
     service_on: date | None = None
     attribution_path: str = Path.AAP_FLOW
     evidence: dict[str, Any] = field(default_factory=dict)
+    redeemed: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
 
 def report_conversion(merchant: Merchant, report: Report, *, level: Level = Level.MERCHANT_REPORTED) -> Recorded:
@@ -223,7 +227,7 @@ def _content(report: Report, money: Money) -> dict[str, Any]:
     }
     if report.attribution_path != Path.AAP_FLOW or report.evidence:
         stated |= {"attribution_path": str(report.attribution_path), "evidence": report.evidence}
-    return stated
+    return stated | report.redeemed
 
 
 def content_hash(content: dict[str, Any]) -> str:

@@ -78,7 +78,7 @@ class ConversionsView(AnyKeyView):
             raise Forbidden("This endpoint needs a merchant key")
         if (rows := self._batch()) is not None:
             return Response(answer(request.user.merchant, rows))
-        report = report_of(wire.ReportBody.read(request))
+        report = report_of(request.user.merchant, wire.ReportBody.read(request))
         recorded = report_conversion(request.user.merchant, report)
         reply = wire.report_wire(recorded.conversion, report.order_reference)
         return Response(reply | {"receipt": receipt_for(recorded.entry)})

@@ -1,6 +1,6 @@
 """Conversions and evidence as they appear on the wire (protocol, sections 1, 3 and 4)."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import inline_serializer
 from rest_framework import serializers
@@ -17,7 +17,8 @@ class ReportBody(WireSerializer):
     """A merchant's report of a sale."""
 
     required_together = ("session_id", "order_reference", "transaction_value")
-    session_id = TextField()
+    stands_in: ClassVar[dict[str, str]] = {"session_id": "attribution_token"}
+    session_id = TextField(required=False, help_text="Needed unless there is an `attributionToken`.")
     order_reference = TextField(max_length=200)
     transaction_value = NumberField(help_text="Major units.")
     recommendation_id = TextField(required=False)
@@ -35,6 +36,7 @@ class ReportBody(WireSerializer):
         required=False,
         help_text="Texts. `activatedAt`, an ISO 8601 time, is needed for `extension`; anything for `influence`.",
     )
+    attribution_token = TextField(required=False, help_text="Says which recommendation has the sale (docs/bridges.md).")
 
 
 class ConvertBody(WireSerializer):

@@ -14,6 +14,7 @@ from checkout.connection_views import (
     WebhookSecretView,
 )
 from checkout.views import CheckoutView, PurchaseView, WebhookView, returned
+from ledger.attribution_views import OrderEventsView, OrderSecretView, TokenKeysView, VerifyTokenView
 from ledger.dispute_views import (
     AcceptView,
     ConversionDisputesView,
@@ -99,6 +100,10 @@ urlpatterns = [
     path("v1/codes/issue", IssueView.as_view()),
     path("v1/codes/verify", VerifyView.as_view()),
     path("v1/codes/public-key", PublicKeyView.as_view()),
+    path("v1/attribution/verify", VerifyTokenView.as_view()),
+    path("v1/attribution/keys", TokenKeysView.as_view()),
+    path("v1/acp/secret", OrderSecretView.as_view()),
+    path("v1/acp/orders/<str:merchant_id>", OrderEventsView.as_view()),
     path(".well-known/jwks.json", JwksView.as_view()),
     path("v1/connections", ConnectionsView.as_view()),
     path("v1/connections/<str:connection_id>", ConnectionView.as_view()),

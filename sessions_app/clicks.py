@@ -16,6 +16,8 @@ from rako.core.postgres import prepared_cursor
 from sessions_app.models import Click, Recommendation
 
 SLOT_SECONDS = 600
+# What tells a merchant where a visit, or a sale, comes from.
+LINK_MARKS = {"utm_source": "aap", "utm_medium": "agent_referral"}
 COOKIE = "aap_ref"
 COOKIE_SECONDS = 30 * 24 * 3600
 # More clicks than these in an hour are a flood: by one visitor on all links, and on one link.
@@ -55,7 +57,7 @@ def find_link(recommendation_id: str) -> Recommendation:
 def landing_url(recommendation: Recommendation) -> str:
     """The merchant's page with the three attribution parameters added to its own query."""
     parts = urlsplit(recommendation.offer.url)
-    ours = {"utm_source": "aap", "utm_medium": "agent_referral", "aap_ref": recommendation.pk}
+    ours = LINK_MARKS | {"aap_ref": recommendation.pk}
     # The offer's own query stays as it was written: a shop may not understand it spelled otherwise.
     theirs = [pair for pair in parts.query.split("&") if pair and unquote_plus(pair.partition("=")[0]) not in ours]
     return urlunsplit(parts._replace(query="&".join([*theirs, urlencode(ours)])))

@@ -10,6 +10,7 @@ from rako.core.ids import is_id
 from rako.core.receipts import receipt_for
 from rako.core.wire import instant
 from sessions_app import search, wire
+from sessions_app.bridges import bridges_wire
 from sessions_app.models import Agent
 from sessions_app.recommend import record_recommendation
 
@@ -39,11 +40,14 @@ def offer_requirements(offer_id: str) -> dict[str, Any]:
 
 def recommended(agent: Agent, asked: dict[str, Any]) -> dict[str, Any]:
     """The recommendation now recorded (POST /v1/recommend). Raises what `record_recommendation` does."""
+    asked = dict(asked)
+    include = asked.pop("include", ())
     recommendation, offer, entry = record_recommendation(agent, **asked)
-    return {
+    reply = {
         "recommendationId": recommendation.pk,
         "fallbackUrl": recommendation.fallback_url,
         "attributionRecorded": True,
         "offer": wire.offer_summary(offer),
         "receipt": receipt_for(entry),
     }
+    return reply | bridges_wire(include, recommendation, merchant_id=offer.merchant_id)

@@ -10,6 +10,7 @@ from merchants.verticals import VERTICALS
 from rako.core.money import to_wire
 from rako.core.receipts import RECEIPT
 from rako.core.wire import InstantField, TextField, WireSerializer, instant
+from sessions_app.bridges import BridgesReply, IncludeField
 from sessions_app.models import Recommendation, Session
 
 
@@ -21,6 +22,7 @@ class RecommendRequest(WireSerializer):
     offer_id = TextField()
     # The base class's `context` is an option that no view of ours passes.
     context = TextField(max_length=2000, required=False, allow_blank=True)  # type: ignore[assignment]
+    include = IncludeField(required=False)
 
 
 class OfferReply(WireSerializer):
@@ -80,6 +82,7 @@ class RecommendReply(WireSerializer):
     fallback_url = serializers.CharField()
     attribution_recorded = serializers.BooleanField()
     offer = OfferSummary()
+    bridges = BridgesReply(required=False)
     receipt = serializers.CharField(help_text=RECEIPT)
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.conf import settings
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -12,7 +12,8 @@ from django.utils.html import format_html
 
 from merchants.admin.forms import MerchantForm
 from merchants.models import Connection, Merchant, MerchantKey, Offer, SigningKey
-from rako.core.admin import RakoAdmin, ReadOnlyAdmin, ReadOnlyInline
+from merchants.order_feeds import address_of, drop_old, has_old_secret, issue_secret
+from rako.core.admin import RakoAdmin, ReadOnlyAdmin, ReadOnlyInline, log_acts
 from rako.core.admin_text import percent_text
 from rako.core.key_admin import ApiKeyAdmin, key_state
 
@@ -56,7 +57,7 @@ class MerchantAdmin(RakoAdmin):
     search_help_text = "Name, e-mail address, host, or id."
     date_hierarchy = "created_at"
     inlines = (ConnectionInline, MerchantKeyInline)
-    actions = ("suspend", "reactivate", "close")
+    actions = ("suspend", "reactivate", "close", "issue_order_secret", "drop_old_order_secret")
     readonly_fields = ("id", "created_at", "payment_processor")
     fieldsets = (
         (None, {"fields": ("name", "status", "contact_email", "hosts")}),
@@ -130,7 +131,9 @@ class MerchantAdmin(RakoAdmin):
         return self.may(request, "change")
 
     def action_fits(self, action: str, row: Merchant) -> bool:
-        return row.status in _ACTS_ON[action]
+        if action == "drop_old_order_secret":
+            return has_old_secret(row)
+        return row.status in _ACTS_ON.get(action, ("active", "suspended"))
 
     @admin.action(description="Suspend…", permissions=["status"])
     def suspend(self, request: HttpRequest, chosen: QuerySet[Any]) -> HttpResponse | None:
@@ -149,6 +152,23 @@ class MerchantAdmin(RakoAdmin):
         """End the business with them: their keys end as well."""
         title = "Close: all offers are withdrawn and the merchant's keys work no more"
         return self._set(request, chosen, ("close", title), "Closed", "closed")
+
+    @admin.action(description="New secret for ACP order events", permissions=["status"])
+    def issue_order_secret(self, request: HttpRequest, chosen: QuerySet[Any]) -> None:
+        """Issue it and show it this once; the one before it is accepted until it is dropped, or the next is issued."""
+        merchants = list(Merchant.objects.filter(pk__in=chosen.order_by().values("pk")).exclude(status="closed"))
+        said = "The secret of {} is <code>{}</code> – copy it now, it is not shown again. Events go to <code>{}</code>."
+        for merchant in merchants:
+            _, secret = issue_secret(merchant)
+            self.message_user(request, format_html(said, merchant, secret, address_of(merchant)), messages.SUCCESS)
+        log_acts(request, merchants, "New secret for ACP order events")
+
+    @admin.action(description="Drop the old secret for ACP order events", permissions=["status"])
+    def drop_old_order_secret(self, request: HttpRequest, chosen: QuerySet[Any]) -> None:
+        """Accept the newest alone."""
+        merchants = [row for row in Merchant.objects.filter(pk__in=chosen.order_by().values("pk")) if drop_old(row)]
+        log_acts(request, merchants, "Dropped the old secret for ACP order events")
+        self.message_user(request, f"{len(merchants)} old secret(s) dropped.", messages.SUCCESS)
 
     def _set(
         self, request: HttpRequest, chosen: QuerySet[Any], asked: tuple[str, str], said: str, status: str

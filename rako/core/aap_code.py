@@ -4,8 +4,6 @@
 raw JSON bytes of the payload. The code is the same for every agent: it proves the terms, never who earned.
 """
 
-import base64
-import binascii
 import hashlib
 import re
 from dataclasses import dataclass
@@ -14,6 +12,8 @@ from typing import Any
 import orjson
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from rako.core import base64url
 
 ISSUER = "rako.sh"
 PREFIX = f"aap://{ISSUER}/v1/"
@@ -61,7 +61,7 @@ def issue(terms: CodeTerms, key: Ed25519PrivateKey, *, issued_at: int) -> str:
     content: list[Any] = [VERSION, ISSUER, terms.offer_id, terms.merchant_id, terms.provider, terms.product]
     content += [terms.price, terms.currency, terms.commission, issued_at, issued_at + LIFE_SECONDS]
     payload = orjson.dumps(dict(zip(KEY_ORDER, content, strict=True)))
-    return f"{PREFIX}{_encode(payload)}.{_encode(key.sign(payload))}"
+    return f"{PREFIX}{base64url.encode(payload)}.{base64url.encode(key.sign(payload))}"
 
 
 def decode(text: str) -> Code:
@@ -96,15 +96,8 @@ def check(code: Code, key: Ed25519PublicKey, *, at: int) -> None:
         raise InvalidCode("the code is not valid at that time")
 
 
-def _encode(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
 def _decode(text: str) -> bytes:
     try:
-        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except binascii.Error:
-        raise InvalidCode("not base64url") from None
-    if _encode(raw) != text:  # unused trailing bits: another spelling of the same bytes
-        raise InvalidCode("not canonical base64url")
-    return raw
+        return base64url.decode(text)
+    except ValueError as error:
+        raise InvalidCode(str(error)) from None

@@ -53,6 +53,7 @@ GUARDED_TABLES = frozenset(
         "merchants_signingkey",
         "sessions_app_recommendation",
         "sessions_app_click",
+        "sessions_app_attributionkey",
         "ledger_entry",
         "ledger_posting",
         "ledger_opening",

@@ -69,10 +69,12 @@ def camel(name: str) -> str:
 class WireSerializer(serializers.Serializer[Any]):
     """Fields are declared in snake_case and appear in camelCase; snake_case is accepted in as well.
 
-    `required_together` names the fields whose absence, null or emptiness gives the protocol's one sentence.
+    `required_together` names the fields whose absence, null or emptiness gives the protocol's one sentence;
+    `stands_in` names, for some of them, another field that they may be left out for.
     """
 
     required_together: ClassVar[tuple[str, ...]] = ()
+    stands_in: ClassVar[dict[str, str]] = {}
 
     def get_fields(self) -> dict[str, Any]:
         fields = {}
@@ -85,10 +87,13 @@ class WireSerializer(serializers.Serializer[Any]):
     def to_internal_value(self, data: Any) -> Any:
         # An explicit null for an optional field is the same as leaving it out: the official client sends null.
         known = {camel(key): value for key, value in data.items() if value is not None}
-        missing = [name for name in self.required_together if known.get(camel(name)) in (None, "")]
-        if missing:
+        given = {name for name in known if known[name] != ""}
+        if not all(camel(name) in given or self._has_stand_in(name, given) for name in self.required_together):
             raise BadRequest(_sentence([camel(name) for name in self.required_together]), code="missing_fields")
         return super().to_internal_value(known)
+
+    def _has_stand_in(self, name: str, given: set[str]) -> bool:
+        return camel(self.stands_in.get(name, name)) in given
 
     @classmethod
     def read(cls, request: Request) -> dict[str, Any]:
@@ -140,6 +145,15 @@ class TextField(serializers.CharField):
         if not isinstance(data, str):
             self.fail("invalid")
         return str(super().to_internal_value(data))
+
+
+class FlagField(serializers.BooleanField):
+    """A JSON boolean and nothing else."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            raise serializers.ValidationError("must be true or false")
+        return data
 
 
 class NumberField(serializers.Field[Any, Any, Any, Any]):

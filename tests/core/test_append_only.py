@@ -18,7 +18,7 @@ from merchants.models import CommissionTerms, Offer
 from rako.core.append_only import GUARDED_TABLES, AppendOnlyError, AppendOnlyModel
 from rako.core.ids import new_id
 from sessions_app.clicks import log_click
-from sessions_app.models import Recommendation
+from sessions_app.models import AttributionKey, Recommendation
 from settlement.models import (
     Batch,
     Invoice,
@@ -69,6 +69,7 @@ def facts(db):
     recommendation = RecommendationFactory()
     checkout = checkout_of(recommendation)
     assert deliver(checkout.connection, paid_event(checkout)).json()["status"] == "conversion_recorded"
+    AttributionKey.objects.create(key_id="0" * 16, public_key="A" * 43)
     log_click(recommendation, address="203.0.113.9", user_agent="Mozilla/5.0")
     tell(checkout.merchant_id, Told(Event.Kind.REFUNDED, "sale not told yet", "re_1", LONG_AGO, 100))
     sale = Conversion.objects.get()

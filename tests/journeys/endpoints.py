@@ -19,6 +19,7 @@ from django.utils import timezone
 from ledger.models import Conversion, Entry
 from notifications.endpoints import create_endpoint, send_test
 from rako.core.ids import is_id
+from sessions_app import attribution_token
 from sessions_app.recommend import record_recommendation
 from settlement.models import Payout
 from tests.factories import (
@@ -53,20 +54,22 @@ ODD_IDS = (
 )
 NOT_TEXT = (0, -1, 1.5, True, False, [], ["x"], {}, {"id": "x"})
 NOT_FLAG = (0, 1, "true", "", [], {})
-NOT_LIST = ("x", 0, True, {}, ["x"], [1], [None], [["x"]])
+NOT_LIST = ("acp", 0, True, {}, ["x"], ["acp", 1], ["acp"] * 3, [["acp"]], [["x"]], [None], [{}], [1])
 NOT_NUMBER = ("10", "", True, False, [], [10], {}, {"amount": 10})
 
 
 @dataclass(frozen=True)
 class Field:
     """A field of a JSON body. `longest` is in characters; an `id` that is none of ours is unknown, not wrong. What the
-    body says elsewhere may make it `needed`."""
+    body says elsewhere may make it `needed`; one that is `replaceable` is named among the required ones, but another
+    field may stand in for it."""
 
     kind: str
     required: bool = False
     longest: int | None = None
     may_be_empty: bool = False
     needed: bool = False
+    replaceable: bool = False
 
     def wrong_values(self) -> Iterator[Any]:
         """JSON values that this field refuses with 400."""
@@ -95,6 +98,7 @@ _WRONG: dict[str, tuple[Any, ...]] = {
 }  # fmt: skip
 
 _ID = Field("id", required=True)
+_INCLUDE = {"include": Field("list")}
 _PAYMENT = {"paymentMethod": Field("text", longest=255), "authorization": Field("object")}
 _MANDATE = {
     "authorization.reference": Field("text", required=True, longest=100),
@@ -121,7 +125,8 @@ class Endpoint:
     @property
     def needed(self) -> list[str]:
         """The fields of a body that cannot be left out."""
-        return [name for name, field in self.body.items() if field.required and "." not in name]
+        fields = self.body.items()
+        return [name for name, field in fields if (field.required or field.replaceable) and "." not in name]
 
     def __str__(self) -> str:
         return f"{self.method} /" + PARAMETER.sub(r"{\1}", self.route)
@@ -139,11 +144,11 @@ ENDPOINTS = (
     Endpoint("GET", "v1/offers/<str:offer_id>/requirements", "agent"),
     Endpoint(
         "POST", "v1/recommend", "agent",
-        {"sessionId": _ID, "offerId": _ID, "context": Field("text", longest=2000, may_be_empty=True)},
+        {"sessionId": _ID, "offerId": _ID, "context": Field("text", longest=2000, may_be_empty=True)} | _INCLUDE,
     ),
     Endpoint(
         "POST", "v1/checkout", "agent",
-        {"sessionId": _ID, "recommendationId": _ID, "userDetails": Field("object")} | _PAYMENT,
+        {"sessionId": _ID, "recommendationId": _ID, "userDetails": Field("object")} | _PAYMENT | _INCLUDE,
     ),
     Endpoint("POST", "v1/purchase", "agent", {"recommendationId": _ID} | _PAYMENT | _MANDATE),
     Endpoint("GET", "v1/sessions/<str:session_id>", "both"),
@@ -158,10 +163,11 @@ ENDPOINTS = (
     Endpoint(
         "POST", "v1/conversions", "merchant",
         {
-            "sessionId": _ID,
+            "sessionId": Field("id", needed=True, replaceable=True),
             "orderReference": Field("text", required=True, longest=200),
             "transactionValue": Field("number", required=True),
             "recommendationId": Field("id"),
+            "attributionToken": Field("id"),
             "currency": Field("currency", longest=3),
             "paymentReference": Field("text", longest=200),
             "occurredAt": Field("instant"),
@@ -281,6 +287,10 @@ ENDPOINTS = (
         "GET", "v1/webhook-endpoints/<str:endpoint_id>/deliveries", "both", query={"limit": "limit", "cursor": "cursor"}
     ),
     Endpoint("POST", "v1/webhook-endpoints/<str:endpoint_id>/deliveries/<str:message_id>/resend", "both"),
+    Endpoint("POST", "v1/attribution/verify", "merchant", {"token": Field("text", required=True)}),
+    Endpoint("GET", "v1/attribution/keys", "nobody"),
+    Endpoint("POST", "v1/acp/secret", "merchant"),
+    Endpoint("POST", "v1/acp/orders/<str:merchant_id>", "psp"),
     Endpoint("POST", "v1/webhooks/stripe", "psp"),
     Endpoint("POST", "v1/webhooks/<str:kind>/<str:connection_id>", "psp"),
 )  # fmt: skip
@@ -309,6 +319,7 @@ class World:
         self.keys = {"agent": self.agent.secret, "merchant": self.merchant.secret, "both": self.agent.secret}
         self.recommendation = self.recommend(self.offer)
         self.session = self.recommendation.session
+        self.token, _ = attribution_token.issue(self.recommendation, merchant_id=self.offer.merchant_id)
         self.connection = self.offer.merchant.connections.get()
         self.conversion_id = self._convert(self.offer, "order-0")
         broadband = OfferFactory(merchant=self.offer.merchant, vertical="broadband")
@@ -361,6 +372,7 @@ class World:
             "connection_id": self.connection.pk,
             "endpoint_id": self.message.endpoint_id,
             "message_id": self.message.pk,
+            "merchant_id": self.offer.merchant_id,
         }
         return "/" + PARAMETER.sub(lambda match: odd or ids[match[1]], endpoint.route)
 
@@ -396,6 +408,9 @@ class World:
             "credentials": {"apiKey": "rk_test_of_nobody"},
             "accountId": "acct_1",
             "webhookSecret": "whsec_0123456789abcdef",
+            "include": ["acp", "ucp"],
+            "attributionToken": self.token,
+            "token": self.token,
             "dropOld": False,
             "claimedValue": 12.5,
             "message": "two, not one",
