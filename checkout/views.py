@@ -9,22 +9,26 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from checkout import inbox, wire
-from checkout.calls import at_work
+from checkout.calls import Busy, at_work
+from checkout.connectors.base import BadSignature, MalformedEvent
 from checkout.models import Checkout
 from checkout.outcomes import Result
-from checkout.purchase import purchase
-from checkout.start import item_name, start_checkout
+from checkout.purchase import PURCHASE_REFUSALS, purchase
+from checkout.start import CHECKOUT_REFUSALS, item_name, start_checkout
 from checkout.states import started
 from rako.core.api_views import AgentView, KeyedRequest, PublicView
 from rako.core.errors import NotFound, error_reply, only
 from rako.core.ids import is_id
+from rako.core.openapi import raises
 from rako.core.receipts import receipt_for
 from sessions_app.models import Agent
+from sessions_app.recommend import SessionNotFound
 
 
 class CheckoutView(AgentView):
     """POST /v1/checkout"""
 
+    @raises(SessionNotFound, *CHECKOUT_REFUSALS, *PURCHASE_REFUSALS, Busy())
     @extend_schema(
         operation_id="checkout",
         summary="Hand the buyer over to the merchant's payment page",
@@ -46,6 +50,7 @@ class CheckoutView(AgentView):
 class PurchaseView(AgentView):
     """POST /v1/purchase"""
 
+    @raises(*CHECKOUT_REFUSALS, *PURCHASE_REFUSALS, Busy())
     @extend_schema(
         operation_id="purchase",
         summary="Buy autonomously with a stored payment method, or hand over without one",
@@ -72,7 +77,10 @@ def _reply(checkout: Checkout) -> Response:
 class WebhookView(PublicView):
     """POST /v1/webhooks/{connector}/{connectionId}: authenticated by the PSP's signature over the raw body."""
 
-    @extend_schema(operation_id="receiveWebhook", summary="Payment events (PSP)", request=dict, responses=dict, auth=[])
+    @raises(BadSignature, MalformedEvent)
+    @extend_schema(
+        operation_id="receiveWebhook", summary="Payment events (PSP)", request=dict, responses=wire.WebhookReply
+    )
     def post(self, request: Request, kind: str, connection_id: str) -> Response:
         connection = inbox.find_connection(kind, connection_id)
         headers = {name.lower(): value for name, value in request.headers.items()}

@@ -188,7 +188,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rako.core.wire.JsonParser"],
     "DEFAULT_RENDERER_CLASSES": ["rako.core.wire.JsonRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "rako.core.wire.JsonOnly",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "rako.core.openapi.RakoSchema",
     "EXCEPTION_HANDLER": "rako.core.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "UNAUTHENTICATED_TOKEN": None,
@@ -204,6 +204,11 @@ SPECTACULAR_SETTINGS = {
     "VERSION": RAKO_VERSION,
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVERS": [{"url": RAKO_BASE_URL}],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enum_id_removal",
+        "rako.reference.schema.complete",
+    ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }

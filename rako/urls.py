@@ -39,7 +39,7 @@ from merchants.views import IssueView, JwksView, PublicKeyView, VerifyView
 from rako.core.errors import only
 from rako.health import HealthView, ReadyView
 from rako.home import home
-from sessions_app.views import OffersView, RecommendView, RequirementsView, follow_link
+from sessions_app.views import LinkView, OffersView, RecommendView, RequirementsView
 from settlement.document_views import (
     InvoicesView,
     InvoiceView,
@@ -97,7 +97,7 @@ urlpatterns = [
     path("v1/connections/<str:connection_id>/disconnect", DisconnectView.as_view()),
     path("v1/webhooks/stripe", PlatformWebhookView.as_view()),
     path("v1/webhooks/<str:kind>/<str:connection_id>", WebhookView.as_view()),
-    path("r/<str:recommendation_id>", follow_link),
+    path("r/<str:recommendation_id>", LinkView.as_view()),
     path("r/<str:recommendation_id>/convert", ConvertView.as_view()),
     path("r/<str:recommendation_id>/stats", LinkStatsView.as_view()),
     path("checkout/<str:transaction_id>/done", returned, {"outcome": "done"}),
