@@ -59,6 +59,7 @@ class ConnectionsView(MerchantView):
         MissingRights(["checkout sessions"]),
         AlreadyConnected,
         AccountTaken,
+        NoSecretToGive,
         ProbeFailed,
     )
     @extend_schema(

@@ -21,7 +21,7 @@ _STORED = {
 }
 _STATUSES = (*_STORED, *SETTLEMENTS)
 _LONGEST_REFERENCE = 200
-_MOMENT = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]}
+_MOMENT = {"anyOf": [*({"type": "string", "format": form} for form in ("date-time", "date")), {"enum": [""]}]}
 # As the API's description has them.
 FILTERS = [
     query("status", {"type": "string", "enum": list(_STATUSES)}, "As replies show it."),

@@ -39,6 +39,7 @@ from merchants.views import IssueView, JwksView, PublicKeyView, VerifyView
 from rako.core.errors import only
 from rako.health import HealthView, ReadyView
 from rako.home import home
+from rako.reference import views as reference
 from sessions_app.views import LinkView, OffersView, RecommendView, RequirementsView
 from settlement.document_views import (
     InvoicesView,
@@ -104,6 +105,10 @@ urlpatterns = [
     path("checkout/<str:transaction_id>/cancelled", returned, {"outcome": "cancelled"}),
     path("openapi.json", safe(SpectacularAPIView.as_view(renderer_classes=[OpenApiJsonRenderer])), name="schema"),
     path("docs", safe(SpectacularSwaggerView.as_view(url_name="schema"))),
+    path("docs/api", reference.index),
+    path("docs/api/<str:operation_id>", reference.page),
+    path("llms.txt", reference.llms),
+    path("postman.json", reference.postman_collection),
     path("admin/", admin.site.urls),
 ]
 if settings.RAKO_MODE == "sandbox":

@@ -31,7 +31,9 @@ M = TypeVar("M", bound=Callable[..., Any])
 _ERROR = {
     "type": "object",
     "required": ["error"],
-    "properties": {"error": {"type": "string", "description": "For people; for programs, X-Error-Code.", "minLength": 1}},
+    "properties": {
+        "error": {"type": "string", "description": "For people; for programs, X-Error-Code.", "minLength": 1}
+    },
     "additionalProperties": False,
 }
 _REQUEST_ID = {
@@ -135,6 +137,7 @@ class RakoSchema(AutoSchema):
 
 
 def _of_body(reader: Any) -> Iterator[RakoError]:
+    reader = next(iter(getattr(reader, "serializers", ())), reader)  # of several forms the first
     names: tuple[str, ...] = getattr(reader, "required_together", ())
     if names:
         yield BadRequest(sentence(names), code="missing_fields")

@@ -16,7 +16,7 @@ M = TypeVar("M", bound=Model)
 
 PAGE_PARAMETERS = [
     query("limit", whole(1, _LARGEST_PAGE, default=_PAGE), "Rows in the reply."),
-    query("cursor", {"type": "string", "pattern": f"^{ID_PATTERN}$"}, "`nextCursor` of the reply before."),
+    query("cursor", {"type": "string", "pattern": f"^({ID_PATTERN})?$"}, "`nextCursor` of the reply before."),
 ]
 
 
