@@ -198,8 +198,9 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Rako: Agent Attribution Protocol v1",
     "DESCRIPTION": (
         "Agents search signed offers, record a recommendation and hand the buyer to the merchant's own payment page; "
-        "the ledger records the conversion when the payment proves it. In the sandbox, authorize with `aap_demo_key` "
-        "(agent) or `aap_demo_merchant_key`."
+        "the ledger records the conversion when the payment proves it. Ids are opaque, amounts in major units, "
+        "times in UTC; NUL characters are refused everywhere."
+        + (" Authorize with `aap_demo_key` (agent) or `aap_demo_merchant_key`." if RAKO_MODE == "sandbox" else "")
     ),
     "VERSION": RAKO_VERSION,
     "OAS_VERSION": "3.1.0",

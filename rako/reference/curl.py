@@ -16,6 +16,9 @@ _CALLERS = {"acceptDispute": "merchantKey"}
 _NOW = "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
 # What is another value each time it is run.
 _FRESH = {"orderReference": "ORDER-$(date +%s%N)", "occurredAt": _NOW}
+# What else has to happen first: without a visit by a person there is no sale through a link.
+_BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+_ALSO = {"convertLink": f'curl -s -o /dev/null -A "{_BROWSER}" "$AAP/r/$RECOMMENDATION_ID"'}
 _GET = 'get() { python3 -c "import json,sys; print(json.load(sys.stdin)$1)"; }'
 
 
@@ -34,11 +37,9 @@ def _before(operation: Operation) -> list[str]:
         return []
     source = by_id()[link.source]
     told = [(name, place) for name, place in (link.path | link.body).items() if place.startswith("$response")]
-    return [
-        *_before(source),
-        f"REPLY=$({_call(source)}{_end(source)})",
-        *(_set(name, last_of(place)) for name, place in told),
-    ]
+    asked = f"REPLY=$({_call(source)}{_end(source)})"
+    also = [_ALSO[operation.id]] if operation.id in _ALSO else []
+    return [*_before(source), asked, *(_set(name, last_of(place)) for name, place in told), *also]
 
 
 def _end(operation: Operation) -> str:

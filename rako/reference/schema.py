@@ -1,5 +1,6 @@
 """What the schema as a whole needs once its operations are told: tags, null for optional fields, examples, links."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,6 +24,7 @@ TAGS = {
     "Payment events": (("/v1/webhooks",), "What payment processors send, authenticated by their signatures."),
     "Service": (("/health",), "Whether the service is up."),
 }
+_ADDRESS = re.compile(r"(?:GET|POST)[^:(]*(?:: )?")
 VERBS = ("get", "post", "put", "patch", "delete")
 
 
@@ -38,7 +40,7 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     _allow_null(result, schemas)
     for path, _verb, operation in operations(result):
         operation["tags"] = [tag for tag, (prefixes, _) in TAGS.items() if path.startswith(prefixes)][:1]
-        operation.setdefault("description", operation["summary"] + ".")
+        operation["description"] = _told(operation.get("description", "")) or operation["summary"] + "."
         if not operation.get("security"):
             operation["security"] = []  # said outright: no key is needed
         examples.fill(operation, schemas)
@@ -47,6 +49,12 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     result["paths"] = dict(sorted(result["paths"].items(), key=lambda item: _place(item[1], order)))
     result["tags"] = [{"name": tag, "description": text} for tag, (_, text) in TAGS.items()]
     return result
+
+
+def _told(docstring: str) -> str:
+    """What a view's docstring says beyond its address."""
+    text = _ADDRESS.sub("", docstring).strip()
+    return text[:1].upper() + text[1:]
 
 
 def _place(item: dict[str, Any], order: dict[str, int]) -> int:

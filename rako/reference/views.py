@@ -1,6 +1,7 @@
 """The reference over HTTP: a page an operation, llms.txt, the Postman collection."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
@@ -30,6 +31,7 @@ def page(request: HttpRequest, operation_id: str) -> HttpResponse:
     replies = [_reply(status, told) for status, told in operation.told["responses"].items()]
     context = {
         "operation": operation,
+        "has_description": operation.told["description"] != operation.told["summary"] + ".",
         "parameters": [*operation.parameters("path"), *operation.parameters("query")],
         "fields": _fields(operation),
         "script": script(operation, settings.RAKO_BASE_URL),
@@ -79,8 +81,16 @@ def _fields(operation: Operation) -> list[dict[str, Any]]:
     """The fields of an operation's body, each form's after the other."""
     content: dict[str, Any] = next(iter(operation.told.get("requestBody", {}).get("content", {}).values()), {})
     body = resolved(content.get("schema", {}))
-    found = {}
+    found: dict[str, Any] = {}
     for form in [resolved(each) for each in body.get("oneOf", ())] or [body]:
-        for name, field in form.get("properties", {}).items():
-            found[name] = {"name": name, "required": name in form.get("required", ()), "schema": field}
+        found |= {row["name"]: row for row in _rows(form)}
     return list(found.values())
+
+
+def _rows(form: dict[str, Any], within: str = "") -> Iterator[dict[str, Any]]:
+    """The fields of an object, each followed by its own."""
+    for name, field in form.get("properties", {}).items():
+        yield {"name": within + name, "required": name in form.get("required", ()), "schema": field}
+        for part in (field, *field.get("anyOf", ()), *field.get("allOf", ())):
+            if "$ref" in part:
+                yield from _rows(resolved(part), f"{within}{name}.")

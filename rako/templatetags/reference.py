@@ -11,7 +11,7 @@ from rako.reference.told import resolved
 register = template.Library()
 _LIMITS = {
     "minimum": "at least {}", "maximum": "at most {}", "minLength": "at least {} characters",
-    "maxLength": "at most {} characters", "pattern": "matches {}", "minItems": "at least {}", "maxItems": "at most {}",
+    "maxLength": "at most {} characters", "minItems": "at least {}", "maxItems": "at most {}",
     "multipleOf": "in steps of {}", "default": "{} unless told",
 }  # fmt: skip
 
@@ -44,7 +44,9 @@ def _says(name: str, schema: dict[str, Any]) -> bool:
 
 def _type(schema: dict[str, Any]) -> str:
     if options := schema.get("anyOf") or schema.get("oneOf"):
-        kinds = dict.fromkeys(_type(resolved(option)) for option in options if option.get("type") != "null")
+        kinds = dict.fromkeys(
+            _type(resolved(option)) for option in options if "type" in resolved(option) and option.get("type") != "null"
+        )
         return " or ".join(kinds)
     kinds = schema.get("type", "any")
     kind = next((each for each in kinds if each != "null"), "null") if isinstance(kinds, list) else kinds
