@@ -170,7 +170,7 @@ def _key_wire(key: PublicKey) -> dict[str, Any]:
 
 
 class JwksView(PublicView):
-    """GET /.well-known/jwks.json (RFC 7517, keys as in RFC 8037)"""
+    """GET /.well-known/jwks.json: RFC 7517, keys as in RFC 8037."""
 
     @extend_schema(operation_id="getJwks", summary="The same keys as a JSON Web Key Set", responses=JwksReply)
     def get(self, request: Request) -> Response:
