@@ -10,7 +10,7 @@ from django.utils import timezone
 from checkout.models import Authorization, Checkout
 from rako.core.errors import BadRequest, Conflict, Forbidden
 from rako.core.facts import canonical
-from rako.core.money import Money, from_wire
+from rako.core.money import EXPONENTS, Money, from_wire
 from rako.core.wire import InstantField, NumberField, TextField, WireSerializer, instant
 from sessions_app.models import Recommendation
 
@@ -29,7 +29,7 @@ class AuthorizationRequest(WireSerializer):
     required_together = ("reference", "max_amount", "currency", "expires_at")
     reference = TextField(max_length=100)
     max_amount = NumberField()
-    currency = TextField(max_length=3)
+    currency = TextField(max_length=3, one_of=list(EXPONENTS))
     expires_at = InstantField()
     merchant_id = TextField(required=False)
 

@@ -2,19 +2,35 @@
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from checkout import connection_wire as wire
 from checkout.connections import add_webhook_secret, connect, disconnect_and_leave
-from checkout.connections.errors import ConnectionNotFound
+from checkout.connections.errors import (
+    AccountMismatch,
+    AccountTaken,
+    AlreadyConnected,
+    BadCredentials,
+    ConnectionNotFound,
+    CredentialsRefused,
+    Disconnected,
+    MissingRights,
+    NoSecretToGive,
+    ProbeFailed,
+    UnknownKind,
+    WrongMode,
+)
+from checkout.connectors.base import BadSignature, MalformedEvent
 from checkout.platform_webhook import receive_for_platform
 from checkout.views import webhook_reply
+from checkout.wire import WebhookReply
 from merchants.models import Connection
 from rako.core.api_views import KeyedRequest, MerchantView, PublicView
 from rako.core.errors import BadRequest
 from rako.core.ids import is_id
+from rako.core.openapi import query, raises, whole
 
 _PAGE = 50
 _MOST = 100
@@ -28,7 +44,7 @@ class ConnectionsView(MerchantView):
     @extend_schema(
         operation_id="listConnections",
         summary="The merchant's connections to payment processors, newest first",
-        parameters=[OpenApiParameter("limit", int, description="50 unless told, at most 100.")],
+        parameters=[query("limit", whole(1, _MOST, default=_PAGE), "Connections in the reply.")],
         responses=wire.ConnectionsReply,
     )
     def get(self, request: KeyedRequest) -> Response:
@@ -36,6 +52,18 @@ class ConnectionsView(MerchantView):
         listed = [wire.connection_wire(connection) for connection in own]
         return Response({"connections": listed, "count": len(listed)})
 
+    @raises(
+        UnknownKind,
+        BadCredentials,
+        WrongMode,
+        CredentialsRefused,
+        AccountMismatch,
+        MissingRights(["checkout sessions"]),
+        AlreadyConnected,
+        AccountTaken,
+        NoSecretToGive,
+        ProbeFailed,
+    )
     @extend_schema(
         operation_id="connect",
         summary="Connect the merchant to its payment processor",
@@ -51,6 +79,7 @@ class ConnectionsView(MerchantView):
 class ConnectionView(MerchantView):
     """GET /v1/connections/{id}"""
 
+    @raises(ConnectionNotFound)
     @extend_schema(
         operation_id="getConnection", summary="One of the merchant's connections", responses=wire.ConnectionReply
     )
@@ -61,6 +90,7 @@ class ConnectionView(MerchantView):
 class WebhookSecretView(MerchantView):
     """POST /v1/connections/{id}/webhook-secret"""
 
+    @raises(ConnectionNotFound, BadCredentials, Disconnected, NoSecretToGive)
     @extend_schema(
         operation_id="addWebhookSecret",
         summary="Give a new webhook signing secret; the one before it is accepted too until it is dropped",
@@ -79,6 +109,7 @@ class DisconnectView(MerchantView):
 
     is_one_transaction = False  # it tells the PSP
 
+    @raises(ConnectionNotFound)
     @extend_schema(
         operation_id="disconnect",
         summary="Sell nothing more through a connection; what was paid before is still recorded",
@@ -115,12 +146,12 @@ def _find(request: KeyedRequest, connection_id: str) -> Connection:
 class PlatformWebhookView(PublicView):
     """POST /v1/webhooks/stripe: authenticated by the platform's secret over the raw body."""
 
+    @raises(BadSignature, MalformedEvent)
     @extend_schema(
         operation_id="receivePlatformWebhook",
         summary="Payment events of connected accounts (PSP)",
         request=dict,
-        responses=dict,
-        auth=[],
+        responses=WebhookReply,
     )
     def post(self, request: Request) -> Response:
         headers = {name.lower(): value for name, value in request.headers.items()}

@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from checkout.connections.rotation import takes_secret
 from merchants.models import Connection
-from rako.core.wire import FlagField, ObjectField, TextField, WireSerializer, instant
+from rako.core.wire import FlagField, InstantField, ObjectField, TextField, WireSerializer, instant
 
 Status = Connection.Status
 _CAPITAL = re.compile("([A-Z])")
@@ -17,7 +17,9 @@ _SECRET_PATH = "POST /v1/connections/{id}/webhook-secret"  # noqa: S105 - an add
 
 class ConnectBody(WireSerializer):
     required_together = ("kind",)
-    kind = TextField(max_length=20, help_text="stripe, hyperswitch, or in sandbox mode sandbox.")
+    kind = TextField(
+        max_length=20, one_of=("stripe", "hyperswitch", "sandbox"), help_text="`sandbox` in sandbox mode only."
+    )
     credentials = ObjectField(
         max_bytes=2048,
         required=False,
@@ -50,8 +52,8 @@ class ConnectionReply(WireSerializer):
     status = serializers.ChoiceField(choices=[str(status) for status in Status])
     webhook_address = serializers.CharField(help_text="Where the processor is to send its events.")
     webhook_secrets = serializers.IntegerField(help_text="How many are accepted: two while one is rotated.")
-    connected_at = serializers.DateTimeField()
-    disconnected_at = serializers.DateTimeField(required=False)
+    connected_at = InstantField()
+    disconnected_at = InstantField(required=False)
     next_step = serializers.CharField(required=False, help_text="What is to be done before it sells.")
 
 

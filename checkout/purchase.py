@@ -9,9 +9,20 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from checkout.authorizations import NotAuthorized, parse_mandate
+from checkout.authorizations import AuthorizationUsed, NotAuthorized, parse_mandate
 from checkout.calls import calling
-from checkout.connectors.base import ChargeResult, ChargeStatus, ConnectorError, PspTimeout, StoredCharge
+from checkout.connectors.base import (
+    ChargeResult,
+    ChargeStatus,
+    ConnectionRevoked,
+    ConnectorError,
+    KeyReuseMismatch,
+    NotPayable,
+    PspRateLimited,
+    PspTimeout,
+    PspUnavailable,
+    StoredCharge,
+)
 from checkout.matching import note_psp_objects
 from checkout.models import Checkout
 from checkout.start import (
@@ -29,7 +40,7 @@ from checkout.start import (
 )
 from checkout.states import move
 from merchants.models import Connection
-from rako.core.errors import RakoError
+from rako.core.errors import RakoError, Refusal
 from rako.core.money import Money
 from sessions_app.models import Agent, Recommendation
 from sessions_app.recommend import SessionExpired
@@ -39,6 +50,21 @@ State = Checkout.State
 
 class PaymentDeclined(RakoError):
     status, code, message = 402, "payment_declined", "Payment declined"
+
+
+# What a charge may be refused for, beside what any sale may.
+PURCHASE_REFUSALS: tuple[Refusal, ...] = (
+    PaymentDeclined,
+    *(PaymentDeclined(code=code) for code in ("insufficient_funds", "expired_card", "authentication_required")),
+    NotAuthorized,
+    AuthorizationUsed,
+    NotPayable,
+    KeyReuseMismatch,
+    PspUnavailable(),
+    PspRateLimited(),
+    ConnectionRevoked,
+    PspTimeout(),
+)
 
 
 def purchase(

@@ -22,13 +22,13 @@ from merchants.codes import OfferUnavailable
 from merchants.models import Connection
 from merchants.requirements import check_details
 from rako.core import aap_code
-from rako.core.errors import Conflict, RakoError, Unavailable
+from rako.core.errors import Conflict, RakoError, Refusal, Unavailable
 from rako.core.money import Money, from_wire
 from rako.core.postgres import Statement, send, violated
 from rako.core.wire import instant
 from sessions_app.clicks import landing_url
 from sessions_app.models import Agent, Recommendation
-from sessions_app.recommend import RecommendationNotFound, open_session
+from sessions_app.recommend import RecommendationNotFound, SessionExpired, open_session
 
 log = logging.getLogger("rako.checkout")
 
@@ -48,6 +48,19 @@ class PaymentInProgress(Conflict):
 
     def __init__(self) -> None:
         super().__init__(retry_after=2)
+
+
+# What any sale may be refused for, beside malformed fields and an unknown session.
+CHECKOUT_REFUSALS: tuple[Refusal, ...] = (
+    RecommendationNotFound,
+    SessionExpired,
+    OfferUnavailable,
+    SessionConverted,
+    NotConnected,
+    PaymentInProgress(),
+    CheckoutFailed,
+    CheckoutFailed(code="psp_rejected"),
+)
 
 
 def start_checkout(

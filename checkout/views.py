@@ -9,12 +9,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from checkout import inbox, replies, wire
+from checkout.calls import Busy
+from checkout.connectors.base import BadSignature, MalformedEvent
 from checkout.models import Checkout
 from checkout.outcomes import Result
-from checkout.start import item_name
+from checkout.purchase import PURCHASE_REFUSALS
+from checkout.start import CHECKOUT_REFUSALS, item_name
 from rako.core.api_views import AgentView, KeyedRequest, PublicView
 from rako.core.errors import NotFound, error_reply, only
 from rako.core.ids import is_id
+from rako.core.openapi import raises
+from sessions_app.recommend import SessionNotFound
 
 
 class CheckoutView(AgentView):
@@ -22,6 +27,7 @@ class CheckoutView(AgentView):
 
     is_one_transaction = False  # it calls the PSP; a recommendation has one checkout
 
+    @raises(SessionNotFound, *CHECKOUT_REFUSALS, *PURCHASE_REFUSALS, Busy())
     @extend_schema(
         operation_id="checkout",
         summary="Hand the buyer over to the merchant's payment page",
@@ -38,6 +44,7 @@ class PurchaseView(AgentView):
 
     is_one_transaction = False  # it calls the PSP; a recommendation has one live charge
 
+    @raises(*CHECKOUT_REFUSALS, *PURCHASE_REFUSALS, Busy())
     @extend_schema(
         operation_id="purchase",
         summary="Buy autonomously with a stored payment method, or hand over without one",
@@ -52,7 +59,10 @@ class PurchaseView(AgentView):
 class WebhookView(PublicView):
     """POST /v1/webhooks/{connector}/{connectionId}: authenticated by the PSP's signature over the raw body."""
 
-    @extend_schema(operation_id="receiveWebhook", summary="Payment events (PSP)", request=dict, responses=dict, auth=[])
+    @raises(BadSignature, MalformedEvent)
+    @extend_schema(
+        operation_id="receiveWebhook", summary="Payment events (PSP)", request=dict, responses=wire.WebhookReply
+    )
     def post(self, request: Request, kind: str, connection_id: str) -> Response:
         connection = inbox.find_connection(kind, connection_id)
         headers = {name.lower(): value for name, value in request.headers.items()}

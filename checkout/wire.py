@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from checkout.authorizations import AuthorizationRequest
 from checkout.models import Checkout
 from rako.core.money import to_wire
 from rako.core.wire import ObjectField, TextField, WireSerializer
@@ -16,7 +17,7 @@ class CheckoutBody(WireSerializer):
     recommendation_id = TextField()
     user_details = ObjectField(required=False, help_text="Reserved; not stored.")
     payment_method = TextField(max_length=255, required=False, help_text="With it this is a purchase.")
-    authorization = ObjectField(required=False)
+    authorization = ObjectField(of=AuthorizationRequest, required=False)
     include = IncludeField(required=False)
 
 
@@ -27,7 +28,7 @@ class PurchaseBody(WireSerializer):
         max_length=255, required=False, help_text="A payment method stored at the merchant's PSP."
     )
     authorization = ObjectField(
-        required=False, help_text="The buyer's mandate: {reference, maxAmount, currency, expiresAt, merchantId?}."
+        of=AuthorizationRequest, required=False, help_text="The buyer's mandate, good for one purchase."
     )
 
 
@@ -49,7 +50,9 @@ class CheckoutReply(WireSerializer):
     transaction_id = serializers.CharField()
     payment_id = serializers.CharField(required=False)
     checkout_url = serializers.CharField(required=False)
-    status = serializers.CharField()
+    status = serializers.ChoiceField(
+        choices=["awaiting_payment", "initiated", "succeeded", "processing", "requires_action", "failed"]
+    )
     backend = serializers.ChoiceField(choices=["orchestrated", "direct"])
     mode = serializers.ChoiceField(choices=["checkout", "autonomous"])
     confirmation = serializers.CharField(required=False, help_text="Autonomous only; never proof of a conversion.")
@@ -62,6 +65,17 @@ class CheckoutReply(WireSerializer):
     receipt = serializers.CharField(
         required=False, help_text="A signed note: our word that the start of this checkout is in the public log."
     )
+
+
+class WebhookReply(WireSerializer):
+    received = serializers.ChoiceField(choices=[True])
+    status = serializers.ChoiceField(
+        choices=["conversion_recorded", "clawback_recorded", "duplicate", "rejected", "unmatched", "ignored"]
+    )
+    conversion_id = serializers.CharField(required=False)
+    verification = serializers.CharField(required=False)
+    failed_check = serializers.CharField(required=False, help_text="Which of the five checks did not hold.")
+    reason = serializers.CharField(required=False)
 
 
 def checkout_wire(checkout: Checkout, *, receipt: str) -> dict[str, Any]:

@@ -9,18 +9,27 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ledger import acp_orders, acp_signature
+from ledger.acp_events import MalformedEvent
+from ledger.acp_signature import BadSignature
 from ledger.models import Conversion
 from merchants import order_feeds
 from merchants.keyring import to_datetime
+from merchants.views import JwksReply
 from rako.core.aap_code import decode
 from rako.core.api_views import KeyedRequest, MerchantView, PublicView
 from rako.core.errors import NotFound
+from rako.core.openapi import raises
 from rako.core.wire import FlagField, InstantField, TextField, WireSerializer, instant
 from sessions_app import attribution_token
 from sessions_app.models import Recommendation
 from sessions_app.wire import OfferSummary
 
 _LONGEST_REQUEST_ID = 200
+
+
+def _header(name: str, text: str) -> OpenApiParameter:
+    schema = {"type": "string", "pattern": "^[ -~]*$"}
+    return OpenApiParameter(name, schema, OpenApiParameter.HEADER, description=text)
 
 
 class VerifyTokenBody(WireSerializer):
@@ -116,7 +125,7 @@ class TokenKeysView(PublicView):
     """GET /v1/attribution/keys (RFC 7517, keys as in RFC 8037)"""
 
     @extend_schema(
-        operation_id="getAttributionKeys", summary="The keys of attribution tokens (JWKS)", responses=dict, auth=[]
+        operation_id="getAttributionKeys", summary="The keys of attribution tokens (JWKS)", responses=JwksReply
     )
     def get(self, request: Request) -> Response:
         kind = {"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig"}
@@ -145,16 +154,16 @@ class OrderSecretView(MerchantView):
 class OrderEventsView(PublicView):
     """POST /v1/acp/orders/{merchantId}: authenticated by the merchant's signature over the raw body."""
 
+    @raises(BadSignature, MalformedEvent)
     @extend_schema(
         operation_id="receiveOrderEvent",
         summary="ACP order events (merchant's shop)",
         parameters=[
-            OpenApiParameter(acp_signature.HEADER, str, OpenApiParameter.HEADER, description="t=<unix>,v1=<64 hex>"),
-            OpenApiParameter("Request-Id", str, OpenApiParameter.HEADER, description="Given back as `request_id`."),
+            _header(acp_signature.HEADER, "Over the raw body: `t=<unix>,v1=<64 hex>`."),
+            _header("Request-Id", "Given back as `request_id`."),
         ],
         request=dict,
         responses=OrderEventReply,
-        auth=[],
     )
     def post(self, request: Request, merchant_id: str) -> Response:
         feed = order_feeds.find_feed(merchant_id)

@@ -18,7 +18,8 @@ from rako.core.wire import WireSerializer
 class BatchBody(WireSerializer):
     """Many reports of sales, each judged by itself."""
 
-    conversions = wire.ReportBody(many=True, help_text="1 to 1,000.")
+    # The lengths are options of the list that `many` makes.
+    conversions = wire.ReportBody(many=True, min_length=1, max_length=LARGEST)  # type: ignore[call-arg]
 
 
 class BatchRowReply(WireSerializer):

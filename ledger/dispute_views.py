@@ -5,15 +5,20 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.response import Response
 
 from ledger import dispute_wire as wire
-from ledger.dispute_claims import MissingSale, about_conversion, about_missing_sale
-from ledger.dispute_decisions import accept
-from ledger.disputes import open_dispute, say, withdraw
+from ledger.conversions import SessionConverted
+from ledger.dispute_claims import CannotDispute, MissingSale, about_conversion, about_missing_sale
+from ledger.dispute_decisions import ForStaff, accept
+from ledger.dispute_moves import DisputeMoved
+from ledger.disputes import DisputeExists, open_dispute, say, withdraw
 from ledger.models import Dispute, DisputeStatement, Side
-from ledger.views import find_conversion
+from ledger.reports import REFUSALS
+from ledger.views import ConversionNotFound, find_conversion
 from rako.core.api_views import AnyKeyView, KeyedRequest
 from rako.core.errors import Forbidden, NotFound
 from rako.core.ids import is_id
+from rako.core.openapi import raises
 from rako.core.paging import PAGE_PARAMETERS, paged
+from sessions_app.recommend import RecommendationNotFound, SessionExpired, SessionNotFound
 
 
 class DisputeNotFound(NotFound):
@@ -23,6 +28,7 @@ class DisputeNotFound(NotFound):
 class ConversionDisputesView(AnyKeyView):
     """POST /v1/conversions/{id}/disputes"""
 
+    @raises(ConversionNotFound, CannotDispute, DisputeExists)
     @extend_schema(
         operation_id="openDispute",
         summary="Dispute a recorded sale, which is held until that is decided",
@@ -48,9 +54,11 @@ class DisputesView(AnyKeyView):
     def get(self, request: KeyedRequest) -> Response:
         return Response(paged(request, _own(request), "disputes", wire.dispute_wire))
 
+    @raises(SessionNotFound, RecommendationNotFound, CannotDispute, DisputeExists, SessionConverted, SessionExpired)
     @extend_schema(
         operation_id="claimMissingSale",
         summary="Claim a sale that was never recorded (agent)",
+        auth=[{"agentKey": []}],  # type: ignore[list-item]  # as in ledger.views
         request=wire.MissingSaleBody,
         responses=wire.WholeDisputeReply,
     )
@@ -67,6 +75,7 @@ class DisputesView(AnyKeyView):
 class DisputeView(AnyKeyView):
     """GET /v1/disputes/{id}"""
 
+    @raises(DisputeNotFound)
     @extend_schema(
         operation_id="getDispute", summary="A dispute with what both sides said", responses=wire.WholeDisputeReply
     )
@@ -77,6 +86,7 @@ class DisputeView(AnyKeyView):
 class MessagesView(AnyKeyView):
     """POST /v1/disputes/{id}/messages"""
 
+    @raises(DisputeNotFound, DisputeMoved)
     @extend_schema(
         operation_id="addDisputeMessage",
         summary="Say something in a dispute; the other side reads it",
@@ -92,6 +102,7 @@ class MessagesView(AnyKeyView):
 class DisputeEvidenceView(AnyKeyView):
     """POST /v1/disputes/{id}/evidence"""
 
+    @raises(DisputeNotFound, DisputeMoved)
     @extend_schema(
         operation_id="addDisputeEvidence",
         summary="Add a document by its hash, or a small text; the other side reads it",
@@ -108,6 +119,7 @@ class DisputeEvidenceView(AnyKeyView):
 class WithdrawView(AnyKeyView):
     """POST /v1/disputes/{id}/withdraw"""
 
+    @raises(DisputeNotFound, DisputeMoved)
     @extend_schema(
         operation_id="withdrawDispute",
         summary="Give up a dispute that you opened",
@@ -121,6 +133,7 @@ class WithdrawView(AnyKeyView):
 class AcceptView(AnyKeyView):
     """POST /v1/disputes/{id}/accept"""
 
+    @raises(DisputeNotFound, DisputeMoved, ForStaff, *REFUSALS)
     @extend_schema(
         operation_id="acceptDispute",
         summary="Concede a dispute that the other side opened: it is upheld as claimed",

@@ -18,8 +18,11 @@ class DisputeBody(WireSerializer):
     """What contests a recorded sale."""
 
     required_together = ("kind",)
-    kind = TextField(help_text="wrong_amount, merchant_dispute (merchant), refused_conversion, clawback (agent)")
-    claimed_value = NumberField(required=False, help_text="Major units; for wrong_amount.")
+    kind = TextField(
+        one_of=("wrong_amount", "merchant_dispute", "refused_conversion", "clawback"),
+        help_text="wrong_amount and merchant_dispute for merchants, refused_conversion and clawback for agents.",
+    )
+    claimed_value = NumberField(least=0.01, required=False, help_text="Major units; for wrong_amount.")
     message = TextField(max_length=LONGEST_TEXT, required=False)
 
 
@@ -29,7 +32,7 @@ class MissingSaleBody(WireSerializer):
     required_together = ("session_id", "recommendation_id", "claimed_value", "occurred_at")
     session_id = TextField()
     recommendation_id = TextField()
-    claimed_value = NumberField(help_text="Major units of the code's currency.")
+    claimed_value = NumberField(least=0.01, help_text="Major units of the code's currency.")
     occurred_at = InstantField()
     order_reference = TextField(max_length=200, required=False)
     attribution_path = serializers.ChoiceField(
@@ -55,7 +58,7 @@ class DisputeEvidenceBody(WireSerializer):
     text = TextField(max_length=16_000, required=False)
 
 
-class StatementReply(WireSerializer):
+class SaidReply(WireSerializer):
     kind = serializers.ChoiceField(choices=DisputeStatement.Kind.values)
     side = serializers.ChoiceField(choices=["merchant", "builder"])
     description = serializers.CharField(required=False)
@@ -91,7 +94,7 @@ class DisputeReply(WireSerializer):
 
 
 class WholeDisputeReply(DisputeReply):
-    statements = StatementReply(many=True)
+    statements = SaidReply(many=True)
 
 
 class DisputesReply(WireSerializer):

@@ -5,7 +5,6 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter
 from ulid import ULID
 
 from ledger.models import Conversion, Status
@@ -13,6 +12,7 @@ from ledger.models.conversion import Level, Path
 from ledger.settled import SETTLEMENTS, of_settlement
 from rako.core.errors import BadRequest
 from rako.core.ids import is_id
+from rako.core.openapi import query
 
 # As replies name them: settlements say the last two of a validated sale.
 _STORED = {
@@ -21,15 +21,16 @@ _STORED = {
 }
 _STATUSES = (*_STORED, *SETTLEMENTS)
 _LONGEST_REFERENCE = 200
+_MOMENT = {"anyOf": [*({"type": "string", "format": form} for form in ("date-time", "date")), {"enum": [""]}]}
 # As the API's description has them.
 FILTERS = [
-    OpenApiParameter("status", str, enum=_STATUSES),
-    OpenApiParameter("attributionPath", str, enum=Path.values),
-    OpenApiParameter("verificationLevel", str, enum=Level.values),
-    OpenApiParameter("sessionId", str),
-    OpenApiParameter("orderReference", str, description="For merchants."),
-    OpenApiParameter("from", str, description="Recorded at this time (ISO 8601, or a date in UTC) or later."),
-    OpenApiParameter("to", str, description="Recorded before this time."),
+    query("status", {"type": "string", "enum": list(_STATUSES)}, "As replies show it."),
+    query("attributionPath", {"type": "string", "enum": Path.values}),
+    query("verificationLevel", {"type": "string", "enum": Level.values}),
+    query("sessionId", {"type": "string"}, "Of this session."),
+    query("orderReference", {"type": "string", "maxLength": _LONGEST_REFERENCE}, "For merchants' keys only."),
+    query("from", _MOMENT, "Recorded at this time (ISO 8601 with an offset, or a date in UTC) or later."),
+    query("to", _MOMENT, "Recorded before this time."),
 ]
 # An id holds the time at which it was drawn, a moment before the row was recorded.
 _DRAWN_BEFORE_MS = 60_000

@@ -9,9 +9,10 @@ from rest_framework.response import Response
 from ledger import wire
 from ledger.models import Conversion
 from ledger.models.conversion import Path
-from ledger.reports import Report, report_conversion
+from ledger.reports import REFUSALS, Report, report_conversion
 from rako.core.api_views import AnyKeyView, KeyedRequest, MerchantView
 from rako.core.ids import is_id
+from rako.core.openapi import raises
 from rako.core.receipts import receipt_for
 from rako.core.wire import instant
 from sessions_app.models import Click, Recommendation
@@ -23,6 +24,7 @@ _BY_PEOPLE = Q(is_bot=False, is_flood=False)
 class ConvertView(MerchantView):
     """POST /r/{id}/convert: nobody but the merchant reports a sale."""
 
+    @raises(*REFUSALS)
     @extend_schema(
         operation_id="convertLink",
         summary="Report a sale that a tracked link brought (merchant)",
@@ -48,6 +50,7 @@ class ConvertView(MerchantView):
 class LinkStatsView(AnyKeyView):
     """GET /r/{id}/stats: for the builder who earns by the link, and the merchant it leads to."""
 
+    @raises(RecommendationNotFound)
     @extend_schema(operation_id="getLinkStats", summary="What came of a tracked link", responses=wire.LinkStatsReply)
     def get(self, request: KeyedRequest, recommendation_id: str) -> Response:
         if request.auth == "merchant":

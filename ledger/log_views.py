@@ -14,6 +14,8 @@ from ledger import wire
 from ledger.models import Conversion, Entry, Opening
 from ledger.proofs import (
     NoCheckpoint,
+    NotSequencedYet,
+    RecommendationNotRecorded,
     consistency_path,
     conversion_proof,
     entry_proof,
@@ -27,6 +29,7 @@ from ledger.views import ConversionNotFound, own_conversions
 from rako.core.api_views import AnyKeyView, KeyedRequest, PublicView
 from rako.core.errors import BadRequest, NotFound
 from rako.core.ids import is_id
+from rako.core.openapi import query, raises, whole
 from rako.core.tlog.encoding import decode_decimal, encode_base64
 from rako.core.tlog.tile_paths import parse_tile_path
 from rako.core.tlog.tree import TILE_HEIGHT, TILE_WIDTH
@@ -47,12 +50,12 @@ class TileNotFound(NotFound):
 class CheckpointView(PublicView):
     """GET /v1/ledger/checkpoint: the newest, or the stored one of a size."""
 
+    @raises(NoCheckpoint)
     @extend_schema(
         operation_id="getCheckpoint",
         summary="The log's newest signed checkpoint",
-        parameters=[OpenApiParameter("size", int, description="The stored checkpoint of that many entries instead.")],
+        parameters=[query("size", whole(0), "The stored checkpoint of that many entries instead.")],
         responses={(200, "text/plain"): str},
-        auth=[],
     )
     def get(self, request: Request) -> HttpResponse:
         checkpoint = find_checkpoint(_size(request, "size"))
@@ -62,6 +65,7 @@ class CheckpointView(PublicView):
 class TileView(PublicView):
     """GET /v1/ledger/tile/{level}/{index}[.p/{width}]: hashes of the tree, as far as a checkpoint vouches for them."""
 
+    @raises(TileNotFound)
     @extend_schema(
         operation_id="getTile",
         summary="Hashes of the log's tree",
@@ -69,7 +73,6 @@ class TileView(PublicView):
             OpenApiParameter("tile", str, "path", description="C2SP tlog-tiles: `<level>/<index>[.p/<width>]`.")
         ],
         responses={(200, _BYTES): OpenApiTypes.BINARY},
-        auth=[],
     )
     def get(self, request: Request, tile: str) -> HttpResponse:
         try:
@@ -85,15 +88,15 @@ class TileView(PublicView):
 class ConsistencyView(PublicView):
     """GET /v1/ledger/consistency: that the log only grew between two sizes."""
 
+    @raises(NoCheckpoint)
     @extend_schema(
         operation_id="getConsistency",
         summary="Proof that one state of the log continues another",
         parameters=[
-            OpenApiParameter("from", int, required=True, description="The smaller size, at least 1."),
-            OpenApiParameter("to", int, required=True, description="The larger size, at most the newest checkpoint's."),
+            query("from", whole(1), "The smaller size.", required=True),
+            query("to", whole(1), "The larger size, at most the newest checkpoint's.", required=True),
         ],
         responses=wire.ConsistencyReply,
-        auth=[],
     )
     def get(self, request: Request) -> Response:
         old_size, size, newest = _size(request, "from"), _size(request, "to"), newest_size()
@@ -110,7 +113,7 @@ class ConsistencyView(PublicView):
 class LogKeysView(PublicView):
     """GET /v1/ledger/keys: what signs for the log, now and before, and who watches it."""
 
-    @extend_schema(operation_id="getLogKeys", summary="The log's verifier keys", responses=wire.LogKeysReply, auth=[])
+    @extend_schema(operation_id="getLogKeys", summary="The log's verifier keys", responses=wire.LogKeysReply)
     def get(self, request: Request) -> Response:
         witnesses = [witness.verifier.vkey for witness in settings.RAKO_WITNESSES]
         return Response({"origin": settings.RAKO_LEDGER_ORIGIN} | log_keys() | {"witnesses": witnesses})
@@ -119,6 +122,7 @@ class LogKeysView(PublicView):
 class EntryView(AnyKeyView):
     """GET /v1/ledger/entries/{id}: exact bytes, for the entry's own parties."""
 
+    @raises(EntryNotFound)
     @extend_schema(operation_id="getEntry", summary="One of your entries", responses=wire.EntryReply)
     def get(self, request: KeyedRequest, entry_id: str) -> Response:
         entry = _own_entry(request, entry_id)
@@ -129,6 +133,7 @@ class EntryView(AnyKeyView):
 class EntryProofView(AnyKeyView):
     """GET /v1/ledger/entries/{id}/proof"""
 
+    @raises(EntryNotFound, NotSequencedYet(retry_after=1))
     @extend_schema(
         operation_id="getEntryProof",
         summary="Where one of your entries is in the log",
@@ -141,6 +146,7 @@ class EntryProofView(AnyKeyView):
 class ConversionProofView(AnyKeyView):
     """GET /v1/conversions/{id}/proof"""
 
+    @raises(ConversionNotFound, RecommendationNotRecorded, NotSequencedYet(retry_after=1))
     @extend_schema(
         operation_id="getConversionProof",
         summary="A file that proves a conversion to anyone, offline",

@@ -5,15 +5,18 @@ from rest_framework.response import Response
 
 from ledger import outcome_wire
 from ledger.cancellations import cancel_conversion
-from ledger.milestones import report_milestone
+from ledger.lifecycle import CannotMove
+from ledger.milestones import MilestoneConflict, report_milestone
 from ledger.models import Conversion
-from ledger.views import find_conversion
+from ledger.views import ConversionNotFound, find_conversion
 from rako.core.api_views import KeyedRequest, MerchantView
+from rako.core.openapi import raises
 
 
 class MilestonesView(MerchantView):
     """POST /v1/conversions/{id}/milestones"""
 
+    @raises(ConversionNotFound, MilestoneConflict, CannotMove)
     @extend_schema(
         operation_id="reportMilestone",
         summary="Report how a sale goes on (merchant)",
@@ -29,6 +32,7 @@ class MilestonesView(MerchantView):
 class CancelView(MerchantView):
     """POST /v1/conversions/{id}/cancel"""
 
+    @raises(ConversionNotFound, CannotMove)
     @extend_schema(
         operation_id="cancelConversion",
         summary="Report that the customer cancelled (merchant)",

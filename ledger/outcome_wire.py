@@ -8,15 +8,18 @@ from ledger import wire
 from ledger.cancellations import Cancelled
 from ledger.milestones import Reached
 from ledger.models import Milestone
+from merchants.verticals import VERTICALS
 from rako.core.receipts import RECEIPT, receipt_for
 from rako.core.wire import InstantField, TextField, WireSerializer, instant
+
+_MILESTONES = tuple(dict.fromkeys(name for rules in VERTICALS.values() for name in rules.milestones))
 
 
 class MilestoneBody(WireSerializer):
     """How a sale goes on. What a vertical knows, and which of it starts validation, docs/protocol.md says."""
 
     required_together = ("milestone", "occurred_at", "reference")
-    milestone = TextField(max_length=20)
+    milestone = TextField(max_length=20, one_of=_MILESTONES)
     occurred_at = InstantField()
     reference = TextField(max_length=200)
 
@@ -27,7 +30,7 @@ class MilestoneReply(WireSerializer):
     occurred_at = InstantField()
     reference = serializers.CharField()
     recorded_at = InstantField()
-    status = serializers.CharField()
+    status = serializers.ChoiceField(choices=wire.SHOWN)
     validation_ends_at = InstantField(allow_null=True)
     receipt = serializers.CharField(help_text=RECEIPT)
 
@@ -41,7 +44,7 @@ class CancelBody(WireSerializer):
 
 class CancelReply(WireSerializer):
     conversion_id = serializers.CharField()
-    status = serializers.CharField()
+    status = serializers.ChoiceField(choices=wire.SHOWN)
     outcome = serializers.ChoiceField(choices=["clawed_back", "merchant_absorbs"])
     reason = serializers.CharField()
     cancelled_at = InstantField()

@@ -9,22 +9,22 @@ from typing import Any
 import orjson
 from django.utils import timezone
 
-from ledger.conversions import Recorded, entry_of, midnight, record_conversion
+from ledger.conversions import OrderAttributed, Recorded, SessionConverted, entry_of, midnight, record_conversion
 from ledger.evidence import PAYMENT_ORDER, SaleEvidence
 from ledger.lifecycle import Told, tell
 from ledger.models import Conversion, Event, Evidence
 from ledger.models.conversion import Level, Path
 from ledger.priority import live
-from ledger.windows import check_accepted, check_proof, check_time, check_window
+from ledger.windows import OutsideWindow, PathNotAccepted, check_accepted, check_proof, check_time, check_window
 from merchants.models import Merchant
 from merchants.verticals import VERTICALS
 from rako.core.aap_code import decode
-from rako.core.errors import BadRequest, Conflict
+from rako.core.errors import BadRequest, Conflict, Refusal
 from rako.core.ids import is_id
 from rako.core.money import Money, from_wire
 from rako.core.wire import instant
 from sessions_app.models import Recommendation
-from sessions_app.recommend import RecommendationNotFound, SessionNotFound
+from sessions_app.recommend import RecommendationNotFound, SessionExpired, SessionNotFound
 
 ONE_DAY, LONGEST_WAIT = timedelta(days=1), timedelta(days=3 * 366)
 
@@ -33,6 +33,20 @@ UNDER_WAY = ("open", "expiring", "processing", "unknown", "succeeded")
 
 class ReportConflict(Conflict):
     code, message = "report_conflict", "This orderReference was already reported with other content"
+
+
+# What any report of a sale may be refused for, beside malformed fields.
+REFUSALS: tuple[Refusal, ...] = (
+    PathNotAccepted,
+    SessionNotFound,
+    RecommendationNotFound,
+    ReportConflict,
+    OutsideWindow,
+    OrderAttributed,
+    SessionConverted,
+    Conflict("A payment for this session is in progress", code="in_progress", retry_after=60),
+    SessionExpired,
+)
 
 
 @dataclass(frozen=True, slots=True)

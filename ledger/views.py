@@ -11,11 +11,12 @@ from ledger.batch_wire import BatchBody, BatchReply, answer, report_of
 from ledger.filters import FILTERS, narrowed
 from ledger.models import Conversion, Status
 from ledger.outcome_wire import ConversionWithMilestonesReply, milestone_wire
-from ledger.reports import report_conversion
+from ledger.reports import REFUSALS, report_conversion
 from ledger.settled import standing, with_settlement
 from rako.core.api_views import AnyKeyView, KeyedRequest
 from rako.core.errors import Forbidden, NotFound
 from rako.core.ids import is_id
+from rako.core.openapi import raises
 from rako.core.paging import PAGE_PARAMETERS, paged
 from rako.core.receipts import receipt_for
 from sessions_app.models import Recommendation, Session
@@ -67,9 +68,11 @@ class ConversionsView(AnyKeyView):
         rows = narrowed(rows, request.query_params, is_merchant=request.auth == "merchant")
         return Response(paged(request, rows, "conversions", lambda row: _shown(request, row)))
 
+    @raises(*REFUSALS)
     @extend_schema(
         operation_id="reportConversion",
         summary="Report a sale, or up to 1,000 of them (merchant)",
+        auth=[{"merchantKey": []}],  # type: ignore[list-item]  # requirement objects, as OpenAPI has them
         request=PolymorphicProxySerializer("ReportOrBatch", [wire.ReportBody, BatchBody], None),
         responses=PolymorphicProxySerializer("ReportOrBatchReply", [wire.ReceiptedReportReply, BatchReply], None),
     )
@@ -87,6 +90,7 @@ class ConversionsView(AnyKeyView):
 class ConversionView(AnyKeyView):
     """GET /v1/conversions/{id}"""
 
+    @raises(ConversionNotFound)
     @extend_schema(operation_id="getConversion", summary="One conversion", responses=ConversionWithMilestonesReply)
     def get(self, request: KeyedRequest, conversion_id: str) -> Response:
         conversion = find_conversion(request, conversion_id)
@@ -97,6 +101,7 @@ class ConversionView(AnyKeyView):
 class EvidenceView(AnyKeyView):
     """GET /v1/conversions/{id}/evidence"""
 
+    @raises(ConversionNotFound)
     @extend_schema(operation_id="getEvidence", summary="What proves a conversion", responses=wire.EvidencesReply)
     def get(self, request: KeyedRequest, conversion_id: str) -> Response:
         conversion = find_conversion(request, conversion_id)
@@ -107,7 +112,8 @@ class EvidenceView(AnyKeyView):
 class SessionView(AnyKeyView):
     """GET /v1/sessions/{id}: for the agent whole, for a merchant what concerns its own offers."""
 
-    @extend_schema(operation_id="getSession", summary="A session and what came of it", responses=dict)
+    @raises(SessionNotFound)
+    @extend_schema(operation_id="getSession", summary="A session and what came of it", responses=wire.WholeSessionReply)
     def get(self, request: KeyedRequest, session_id: str) -> Response:
         session = Session.objects.filter(pk=session_id).first() if is_id(session_id) else None
         is_agent = request.auth == "agent"

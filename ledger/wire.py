@@ -6,11 +6,16 @@ from drf_spectacular.utils import inline_serializer
 from rest_framework import serializers
 
 from ledger.models import Conversion, Entry, Evidence, FraudHold, Opening, Status
+from ledger.models.conversion import Level, Path
 from ledger.settled import settlement_wire, standing
-from rako.core.money import to_wire
+from rako.core.money import EXPONENTS, to_wire
 from rako.core.receipts import RECEIPT
 from rako.core.tlog.encoding import encode_base64
 from rako.core.wire import DateField, InstantField, NumberField, ObjectField, TextField, WireSerializer, instant
+from sessions_app.wire import RecommendationOfSession, SessionReply
+
+# A sale's status as the API shows it.
+SHOWN = ["pending", *(status.value for status in Status if status not in (Status.MATCHED, Status.PENDING_VALIDATION))]
 
 
 class ReportBody(WireSerializer):
@@ -22,7 +27,7 @@ class ReportBody(WireSerializer):
     order_reference = TextField(max_length=200)
     transaction_value = NumberField(help_text="Major units.")
     recommendation_id = TextField(required=False)
-    currency = TextField(max_length=3, required=False)
+    currency = TextField(max_length=3, one_of=list(EXPONENTS), required=False)
     payment_reference = TextField(max_length=200, required=False)
     occurred_at = InstantField(required=False)
     service_date = DateField(required=False)
@@ -45,7 +50,7 @@ class ConvertBody(WireSerializer):
     required_together = ("order_reference", "transaction_value")
     order_reference = TextField(max_length=200)
     transaction_value = NumberField(help_text="Major units.")
-    currency = TextField(max_length=3, required=False)
+    currency = TextField(max_length=3, one_of=list(EXPONENTS), required=False)
     occurred_at = InstantField(required=False)
     service_date = DateField(required=False)
 
@@ -66,7 +71,7 @@ class ReportReply(WireSerializer):
     order_reference = serializers.CharField()
     transaction_value = serializers.FloatField(help_text="As reported, or as corrected since.")
     commission = CommissionReply(help_text="What is left of it.")
-    status = serializers.CharField()
+    status = serializers.ChoiceField(choices=SHOWN)
     validation_period_days = serializers.IntegerField()
 
 
@@ -81,8 +86,8 @@ class ConversionReply(ReportReply):
     currency = serializers.CharField()
     refunded_value = serializers.FloatField(help_text="Refunds that take back commission: those during validation.")
     reversed = SplitReply(help_text="What was taken back of the commission; below zero, a correction added it.")
-    attribution_path = serializers.CharField()
-    verification_level = serializers.CharField()
+    attribution_path = serializers.ChoiceField(choices=Path.values)
+    verification_level = serializers.ChoiceField(choices=Level.values)
     is_superseded = serializers.BooleanField(help_text="A path of higher priority has the sale: this earns nothing.")
     conversion_path = serializers.CharField(required=False, help_text="`verified_payment` where a payment proved it.")
     converted_at = InstantField()
@@ -106,6 +111,12 @@ class ConversionsReply(WireSerializer):
     next_cursor = serializers.CharField(required=False)
 
 
+class WholeSessionReply(WireSerializer):
+    session = SessionReply()
+    recommendations = RecommendationOfSession(many=True)
+    conversions = ConversionReply(many=True)
+
+
 class LinkStatsReply(WireSerializer):
     recommendation_id = serializers.CharField()
     clicks = serializers.IntegerField(help_text="By people, once per visitor and ten minutes.")
@@ -119,8 +130,8 @@ class LinkStatsReply(WireSerializer):
 
 class EvidenceReply(WireSerializer):
     source = serializers.CharField()  # type: ignore[assignment]  # a field of ours, not the base class's option
-    level = serializers.CharField()
-    attribution_path = serializers.CharField()
+    level = serializers.ChoiceField(choices=Level.values)
+    attribution_path = serializers.ChoiceField(choices=Path.values)
     reference = serializers.CharField()
     transaction_value = serializers.FloatField()
     currency = serializers.CharField()

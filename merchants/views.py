@@ -5,16 +5,18 @@ from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from merchants import codes, keyring
-from merchants.keyring import PublicKey, to_datetime
+from merchants.codes import OfferNotFound, OfferUnavailable
+from merchants.keyring import NoSigningKey, PublicKey, to_datetime
 from rako.core.aap_code import Code, InvalidCode
 from rako.core.api_views import AnyKeyView, KeyedRequest, PublicView
-from rako.core.wire import TextField, WireSerializer, instant
+from rako.core.openapi import raises
+from rako.core.wire import InstantField, TextField, WireSerializer, instant
 
 
 class IssueRequest(WireSerializer):
@@ -30,12 +32,69 @@ class VerifyRequest(WireSerializer):
 class IssueReply(WireSerializer):
     aap_code = serializers.CharField()
     payload = serializers.DictField()
-    expires_at = serializers.DateTimeField()
+    expires_at = InstantField()
+
+
+class OfferOfCode(WireSerializer):
+    id = serializers.CharField()
+    provider = serializers.CharField()
+    product = serializers.CharField()
+    price = serializers.FloatField()
+    currency = serializers.CharField()
+
+
+class CommissionOfCode(WireSerializer):
+    type = serializers.ChoiceField(choices=["cpa", "percentage", "hybrid"])
+    value = serializers.FloatField(help_text="Major units for cpa, percent for the others.")
+    min = serializers.FloatField(required=False, help_text="The base of a hybrid, in major units.")
+
+
+class ValidCode(WireSerializer):
+    valid = serializers.ChoiceField(choices=[True])
+    issuer = serializers.CharField()
+    offer = OfferOfCode()
+    commission = CommissionOfCode()
+    issued_at = InstantField()
+    expires_at = InstantField()
+
+
+class InvalidCodeReply(WireSerializer):
+    valid = serializers.ChoiceField(choices=[False])
+    error = serializers.CharField()
+
+
+class PublishedKey(WireSerializer):
+    key_id = serializers.CharField()
+    public_key = serializers.CharField(help_text="SPKI, PEM.")
+    valid_from = InstantField()
+    valid_to = InstantField(allow_null=True)
+
+
+class PublicKeyReply(WireSerializer):
+    algorithm = serializers.ChoiceField(choices=["Ed25519"])
+    public_key = serializers.CharField(help_text="SPKI, PEM.")
+    format = serializers.ChoiceField(choices=["SPKI/PEM"])
+    key_id = serializers.CharField()
+    keys = PublishedKey(many=True, help_text="All that were published.")
+
+
+class JsonWebKey(WireSerializer):
+    kty = serializers.ChoiceField(choices=["OKP"])
+    crv = serializers.ChoiceField(choices=["Ed25519"])
+    alg = serializers.ChoiceField(choices=["EdDSA"])
+    use = serializers.ChoiceField(choices=["sig"])
+    kid = serializers.CharField()
+    x = serializers.CharField()
+
+
+class JwksReply(WireSerializer):
+    keys = JsonWebKey(many=True)
 
 
 class IssueView(AnyKeyView):
     """POST /v1/codes/issue"""
 
+    @raises(OfferNotFound, OfferUnavailable, NoSigningKey)
     @extend_schema(operation_id="issueCode", summary="Issue an AAP Code", request=IssueRequest, responses=IssueReply)
     def post(self, request: KeyedRequest) -> Response:
         offer_id = IssueRequest.read(request)["offer_id"]
@@ -51,7 +110,10 @@ class VerifyView(PublicView):
     """POST /v1/codes/verify: always 200 for a code, whatever is wrong with it."""
 
     @extend_schema(
-        operation_id="verifyCode", summary="Verify an AAP Code", request=VerifyRequest, responses=dict, auth=[]
+        operation_id="verifyCode",
+        summary="Verify an AAP Code",
+        request=VerifyRequest,
+        responses=PolymorphicProxySerializer("VerifyReply", [ValidCode, InvalidCodeReply], None),
     )
     def post(self, request: Request) -> Response:
         text = VerifyRequest.read(request)["code"]
@@ -82,7 +144,8 @@ def _verified(code: Code) -> dict[str, Any]:
 class PublicKeyView(PublicView):
     """GET /v1/codes/public-key"""
 
-    @extend_schema(operation_id="getPublicKey", summary="The key that AAP Codes verify under", responses=dict, auth=[])
+    @raises(NoSigningKey)
+    @extend_schema(operation_id="getPublicKey", summary="The key that AAP Codes verify under", responses=PublicKeyReply)
     def get(self, request: Request) -> Response:
         keys = keyring.published()
         current = keyring.public_key_for(timezone.now()) or keys[0]
@@ -107,9 +170,9 @@ def _key_wire(key: PublicKey) -> dict[str, Any]:
 
 
 class JwksView(PublicView):
-    """GET /.well-known/jwks.json (RFC 7517, keys as in RFC 8037)"""
+    """GET /.well-known/jwks.json: RFC 7517, keys as in RFC 8037."""
 
-    @extend_schema(operation_id="getJwks", summary="The same keys as a JSON Web Key Set", responses=dict, auth=[])
+    @extend_schema(operation_id="getJwks", summary="The same keys as a JSON Web Key Set", responses=JwksReply)
     def get(self, request: Request) -> Response:
         response = Response({"keys": [_jwk(key) for key in keyring.published()]})
         response["Cache-Control"] = "public, max-age=60"

@@ -7,8 +7,10 @@ from rest_framework.response import Response
 
 from notifications import wire
 from notifications.endpoints import (
+    EndpointDisabled,
     EndpointNotFound,
     MessageNotFound,
+    TooManyEndpoints,
     change_endpoint,
     create_endpoint,
     delete_endpoint,
@@ -18,7 +20,9 @@ from notifications.endpoints import (
 )
 from notifications.models import Endpoint, Message
 from rako.core.api_views import AnyKeyView, KeyedRequest
+from rako.core.errors import BadRequest
 from rako.core.ids import is_id
+from rako.core.openapi import raises
 from rako.core.paging import PAGE_PARAMETERS, paged
 
 _SECRET = {"Cache-Control": "no-store"}
@@ -36,6 +40,7 @@ class EndpointsView(AnyKeyView):
         shown = [wire.endpoint_wire(endpoint) for endpoint in _own(request).order_by("-pk")]
         return Response({"webhookEndpoints": shown, "count": len(shown)})
 
+    @raises(TooManyEndpoints, BadRequest("url must be an https URL", code="invalid_url"))
     @extend_schema(
         operation_id="createWebhookEndpoint",
         summary="Be told what happens to your sales, disputes and payments",
@@ -52,12 +57,14 @@ class EndpointView(AnyKeyView):
 
     http_method_names = ["get", "head", "patch", "delete"]
 
+    @raises(EndpointNotFound)
     @extend_schema(
         operation_id="getWebhookEndpoint", summary="One of your webhook endpoints", responses=wire.EndpointReply
     )
     def get(self, request: KeyedRequest, endpoint_id: str) -> Response:
         return Response(wire.endpoint_wire(_find(request, endpoint_id)))
 
+    @raises(EndpointNotFound, BadRequest("url must be an https URL", code="invalid_url"))
     @extend_schema(
         operation_id="changeWebhookEndpoint",
         summary="Change a webhook endpoint, or enable or disable it",
@@ -70,10 +77,11 @@ class EndpointView(AnyKeyView):
             changes["state"] = changes.pop("status")
         return Response(wire.endpoint_wire(change_endpoint(_find(request, endpoint_id), changes)))
 
+    @raises(EndpointNotFound)
     @extend_schema(
         operation_id="deleteWebhookEndpoint",
         summary="Delete a webhook endpoint with its deliveries",
-        responses=wire.DeletedReply,
+        responses={200: wire.DeletedReply},
     )
     def delete(self, request: KeyedRequest, endpoint_id: str) -> Response:
         delete_endpoint(_find(request, endpoint_id))
@@ -83,6 +91,7 @@ class EndpointView(AnyKeyView):
 class RotateSecretView(AnyKeyView):
     """POST /v1/webhook-endpoints/{id}/rotate-secret"""
 
+    @raises(EndpointNotFound)
     @extend_schema(
         operation_id="rotateWebhookSecret",
         summary="A new signing secret; the old one signs as well for 24 hours",
@@ -97,6 +106,7 @@ class RotateSecretView(AnyKeyView):
 class TestView(AnyKeyView):
     """POST /v1/webhook-endpoints/{id}/test"""
 
+    @raises(EndpointNotFound, EndpointDisabled)
     @extend_schema(
         operation_id="testWebhookEndpoint",
         summary="Send a test.ping; what came of it is among the deliveries",
@@ -110,6 +120,7 @@ class TestView(AnyKeyView):
 class DeliveriesView(AnyKeyView):
     """GET /v1/webhook-endpoints/{id}/deliveries"""
 
+    @raises(EndpointNotFound)
     @extend_schema(
         operation_id="listWebhookDeliveries",
         summary="What was and will be sent, newest first, with each attempt",
@@ -124,6 +135,7 @@ class DeliveriesView(AnyKeyView):
 class ResendView(AnyKeyView):
     """POST /v1/webhook-endpoints/{id}/deliveries/{messageId}/resend"""
 
+    @raises(EndpointNotFound, MessageNotFound, EndpointDisabled)
     @extend_schema(
         operation_id="resendWebhook",
         summary="Send a message now, under its old id",

@@ -8,20 +8,41 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from procrastinate.contrib.django.models import ProcrastinateWorker
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ledger.sequencer import lag
 from rako.core.api_views import PublicView
+from rako.core.errors import Unavailable
+from rako.core.openapi import raises
+from rako.core.wire import WireSerializer
 
 _WORKER_SILENCE = timedelta(seconds=60)
 _SEQUENCER_SILENCE = 10.0  # seconds
 
 
+class NotReady(Unavailable):
+    code, message = "not_ready", "Not ready"
+
+
+class HealthReply(WireSerializer):
+    status = serializers.ChoiceField(choices=["ok"])
+    version = serializers.CharField()
+    protocol = serializers.ChoiceField(choices=["AAP"])
+
+
+class ReadyReply(WireSerializer):
+    status = serializers.ChoiceField(choices=["ok"])
+    database = serializers.ChoiceField(choices=["ok"])
+    worker = serializers.ChoiceField(choices=["ok"])
+    sequencer = serializers.ChoiceField(choices=["ok"])
+
+
 class HealthView(PublicView):
     """GET /health: the process answers. Touches nothing else."""
 
-    @extend_schema(operation_id="health", summary="Liveness", responses=dict, auth=[])
+    @extend_schema(operation_id="health", summary="Liveness", responses=HealthReply)
     def get(self, request: Request) -> Response:
         return Response({"status": "ok", "version": settings.RAKO_VERSION, "protocol": "AAP"})
 
@@ -30,7 +51,8 @@ class ReadyView(PublicView):
     """GET /health/ready: 200 when the database answers, a worker is alive and the log keeps up, else 503 naming what
     is not."""
 
-    @extend_schema(operation_id="ready", summary="Readiness", responses=dict, auth=[])
+    @raises(NotReady("Not ready: worker"))
+    @extend_schema(operation_id="ready", summary="Readiness", responses=ReadyReply)
     def get(self, request: Request) -> Response:
         parts = _parts()
         ready = all(state == "ok" for state in parts.values())
@@ -38,7 +60,7 @@ class ReadyView(PublicView):
         if ready:
             return Response(body)
         failed = ", ".join(name for name, state in parts.items() if state != "ok")
-        return Response({"error": f"Not ready: {failed}"}, status=503, headers={"X-Error-Code": "not_ready"})
+        raise NotReady(f"Not ready: {failed}")
 
 
 def _parts() -> dict[str, str]:

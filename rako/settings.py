@@ -198,7 +198,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rako.core.wire.JsonParser"],
     "DEFAULT_RENDERER_CLASSES": ["rako.core.wire.JsonRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "rako.core.wire.JsonOnly",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "rako.core.openapi.RakoSchema",
     "EXCEPTION_HANDLER": "rako.core.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "UNAUTHENTICATED_TOKEN": None,
@@ -208,15 +208,17 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Rako: Agent Attribution Protocol v1",
     "DESCRIPTION": (
         "Agents search signed offers, record a recommendation and hand the buyer to the merchant's own payment page; "
-        "the ledger records the conversion when the payment proves it. In the sandbox, authorize with `aap_demo_key` "
-        "(agent) or `aap_demo_merchant_key`."
+        "the ledger records the conversion when the payment proves it. Ids are opaque, amounts in major units, "
+        "times in UTC; NUL characters are refused everywhere."
+        + (" Authorize with `aap_demo_key` (agent) or `aap_demo_merchant_key`." if RAKO_MODE == "sandbox" else "")
     ),
     "VERSION": RAKO_VERSION,
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVERS": [{"url": RAKO_BASE_URL}],
     "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "rako.core.openapi.add_limits",
+        "drf_spectacular.hooks.postprocess_schema_enum_id_removal",
+        "rako.reference.schema.complete",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -49,7 +49,8 @@ from notifications.views import (
 from rako.core.errors import only
 from rako.health import HealthView, ReadyView
 from rako.home import home
-from sessions_app.views import OffersView, RecommendView, RequirementsView, follow_link
+from rako.reference import views as reference
+from sessions_app.views import LinkView, OffersView, RecommendView, RequirementsView
 from settlement.document_views import (
     InvoicesView,
     InvoiceView,
@@ -118,13 +119,17 @@ urlpatterns = [
     path("v1/webhook-endpoints/<str:endpoint_id>/deliveries", DeliveriesView.as_view()),
     path("v1/webhook-endpoints/<str:endpoint_id>/deliveries/<str:message_id>/resend", ResendView.as_view()),
     path("mcp", McpView.as_view()),
-    path("r/<str:recommendation_id>", follow_link),
+    path("r/<str:recommendation_id>", LinkView.as_view()),
     path("r/<str:recommendation_id>/convert", ConvertView.as_view()),
     path("r/<str:recommendation_id>/stats", LinkStatsView.as_view()),
     path("checkout/<str:transaction_id>/done", returned, {"outcome": "done"}),
     path("checkout/<str:transaction_id>/cancelled", returned, {"outcome": "cancelled"}),
     path("openapi.json", safe(SpectacularAPIView.as_view(renderer_classes=[OpenApiJsonRenderer])), name="schema"),
     path("docs", safe(SpectacularSwaggerView.as_view(url_name="schema"))),
+    path("docs/api", reference.index),
+    path("docs/api/<str:operation_id>", reference.page),
+    path("llms.txt", reference.llms),
+    path("postman.json", reference.postman_collection),
     path("admin/", admin.site.urls),
 ]
 if settings.RAKO_MODE == "sandbox":

@@ -23,7 +23,7 @@ class IncludeField(serializers.ListField):
     """A JSON list of the bridges that the reply is to carry."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(child=serializers.ChoiceField(choices=BRIDGES), **options)
+        super().__init__(child=serializers.ChoiceField(choices=BRIDGES), max_length=len(BRIDGES), **options)
 
     def to_internal_value(self, data: Any) -> list[str]:
         if not isinstance(data, list) or len(data) > len(BRIDGES) or not all(name in BRIDGES for name in data):

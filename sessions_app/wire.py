@@ -77,6 +77,24 @@ class OfferSummary(WireSerializer):
     currency = serializers.CharField()
 
 
+class SessionReply(WireSerializer):
+    id = serializers.CharField()
+    agent_id = serializers.CharField()
+    status = serializers.ChoiceField(choices=[*Session.Status.values, "expired"])
+    created_at = InstantField()
+    expires_at = InstantField()
+
+
+class RecommendationOfSession(WireSerializer):
+    id = serializers.CharField()
+    offer_id = serializers.CharField()
+    merchant_id = serializers.CharField()
+    aap_code = serializers.CharField()
+    fallback_url = serializers.CharField()
+    created_at = InstantField()
+    context = serializers.CharField(required=False, help_text="For the agent alone.")  # type: ignore[assignment]
+
+
 class RecommendReply(WireSerializer):
     recommendation_id = serializers.CharField()
     fallback_url = serializers.CharField()

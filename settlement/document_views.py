@@ -7,13 +7,14 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from rako.core.api_views import AgentView, AnyKeyView, KeyedRequest, MerchantView
 from rako.core.errors import BadRequest, NotFound
 from rako.core.ids import is_id
+from rako.core.openapi import query, raises
 from rako.core.paging import PAGE_PARAMETERS, paged
 from settlement import document_wire as wire
 from settlement.exports.formats import FORMATS, export_reply
@@ -24,7 +25,7 @@ from settlement.papers.replies import paper_reply
 from settlement.papers.statement import statement_paper
 
 _PAPERS = ("json", "html", "pdf")
-_PAPER_FORMAT = OpenApiParameter("format", str, enum=_PAPERS, description="`json` unless told.")
+_PAPER_FORMAT = query("format", {"type": "string", "enum": list(_PAPERS), "default": "json"})
 _PAPER_TYPES: dict[Any, Any] = {(200, "text/html"): str, (200, "application/pdf"): OpenApiTypes.BINARY}
 # Both grow with the number of parties.
 _HEAVY = ("document", "inputs")
@@ -63,6 +64,7 @@ class InvoicesView(MerchantView):
 class InvoiceView(MerchantView):
     """GET /v1/invoices/{id}"""
 
+    @raises(InvoiceNotFound)
     @extend_schema(
         operation_id="getInvoice",
         summary="One invoice or credit note, as data, page or PDF",
@@ -82,6 +84,7 @@ class InvoiceView(MerchantView):
 class StatementView(AgentView):
     """GET /v1/statements/{id}"""
 
+    @raises(StatementNotFound)
     @extend_schema(
         operation_id="getStatement",
         summary="One statement of the agent's builder, as data, page or PDF",
@@ -124,10 +127,11 @@ class SettlementsView(AnyKeyView):
 class SettlementExportView(AnyKeyView):
     """GET /v1/settlements/{batch}/export"""
 
+    @raises(SettlementNotFound)
     @extend_schema(
         operation_id="exportSettlement",
         summary="Your lines of a settled month as a file",
-        parameters=[OpenApiParameter("format", str, enum=list(FORMATS), description="`json` unless told.")],
+        parameters=[query("format", {"type": "string", "enum": list(FORMATS), "default": "json"})],
         responses={
             (200, "application/json"): OpenApiTypes.OBJECT,
             (200, "text/csv"): str,

@@ -7,6 +7,7 @@ from rest_framework.response import Response
 
 from rako.core.api_views import AgentView, AnyKeyView, KeyedRequest
 from rako.core.ids import is_id
+from rako.core.openapi import raises
 from rako.core.paging import PAGE_PARAMETERS, paged
 from settlement import payout_wire as wire
 from settlement.earnings import earnings_of, owed_by
@@ -46,6 +47,7 @@ class PayoutsView(AgentView):
 class PayoutView(AgentView):
     """GET /v1/payouts/{id}"""
 
+    @raises(PayoutNotFound)
     @extend_schema(operation_id="getPayout", summary="One payout", responses=wire.PayoutReply)
     def get(self, request: KeyedRequest, payout_id: str) -> Response:
         payout = own_payouts(request).filter(pk=payout_id).first() if is_id(payout_id) else None

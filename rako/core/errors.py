@@ -35,6 +35,10 @@ class RakoError(Exception):
         self.retry_after = retry_after
 
 
+# What a view says that it refuses: a class, or an instance for another code or text.
+Refusal = RakoError | type[RakoError]
+
+
 class BadRequest(RakoError):
     """The request is malformed or incomplete."""
 

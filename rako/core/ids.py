@@ -7,7 +7,8 @@ from django.db import models
 from ulid import ULID
 
 # Crockford base32 without I, L, O, U; the first character of a 128-bit value is at most 7.
-_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}\Z")
+ID_PATTERN = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
+_ULID = re.compile(ID_PATTERN + r"\Z")
 
 
 def new_id() -> str:

@@ -4,19 +4,19 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
-from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from rako.core.errors import BadRequest
-from rako.core.ids import is_id
+from rako.core.ids import ID_PATTERN, is_id
+from rako.core.openapi import query, whole
 
 _PAGE = 50
 _LARGEST_PAGE = 100
 M = TypeVar("M", bound=Model)
 
 PAGE_PARAMETERS = [
-    OpenApiParameter("limit", int, description="50 unless told, at most 100."),
-    OpenApiParameter("cursor", str, description="`nextCursor` of the reply before."),
+    query("limit", whole(1, _LARGEST_PAGE, default=_PAGE), "Rows in the reply."),
+    query("cursor", {"type": "string", "pattern": f"^({ID_PATTERN})?$"}, "`nextCursor` of the reply before."),
 ]
 
 

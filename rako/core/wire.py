@@ -1,7 +1,7 @@
 """The wire: strict JSON in, compact JSON out, camelCase there and snake_case here (protocol, section 0)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, ClassVar
 
@@ -89,7 +89,7 @@ class WireSerializer(serializers.Serializer[Any]):
         known = {camel(key): value for key, value in data.items() if value is not None}
         given = {name for name in known if known[name] != ""}
         if not all(camel(name) in given or self._has_stand_in(name, given) for name in self.required_together):
-            raise BadRequest(_sentence([camel(name) for name in self.required_together]), code="missing_fields")
+            raise BadRequest(sentence(self.required_together), code="missing_fields")
         return super().to_internal_value(known)
 
     def _has_stand_in(self, name: str, given: set[str]) -> bool:
@@ -117,7 +117,9 @@ class WireSerializer(serializers.Serializer[Any]):
             raise BadRequest(f"{field} {_first(problems[field])}", code="invalid_field") from None
 
 
-def _sentence(names: list[str]) -> str:
+def sentence(required: Sequence[str]) -> str:
+    """The protocol's sentence that fields are required, by their names on the wire."""
+    names = [camel(name) for name in required]
     if len(names) == 1:
         return f"{names[0]} is required"
     return f"{', '.join(names[:-1])} and {names[-1]} are required"
@@ -130,7 +132,10 @@ def _first(problems: Any) -> str:
 
 
 class TextField(serializers.CharField):
-    """A JSON string and nothing else: numbers and booleans are not coerced."""
+    """A JSON string and nothing else: numbers and booleans are not coerced.
+
+    `one_of` tells the schema which texts there are; who knows the rule refuses others, in its own words.
+    """
 
     default_error_messages: ClassVar[dict[str, Any]] = {
         "invalid": "must be a string",
@@ -138,7 +143,8 @@ class TextField(serializers.CharField):
         "blank": "must not be empty",
     }
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, one_of: Sequence[str] = (), **options: Any) -> None:
+        self.one_of = tuple(one_of)
         super().__init__(**{"trim_whitespace": False} | options)
 
     def to_internal_value(self, data: Any) -> str:
@@ -157,7 +163,14 @@ class FlagField(serializers.BooleanField):
 
 
 class NumberField(serializers.Field[Any, Any, Any, Any]):
-    """A JSON number, kept as it came until the currency that gives it its exponent is known."""
+    """A JSON number, kept as it came until the currency that gives it its exponent is known.
+
+    `least` tells the schema where the amount begins; it is refused where the currency is known.
+    """
+
+    def __init__(self, *, least: float = 0, **options: Any) -> None:
+        self.least = least
+        super().__init__(**options)
 
     def to_internal_value(self, data: Any) -> int | float:
         if isinstance(data, bool) or not isinstance(data, int | float):
@@ -169,10 +182,10 @@ class NumberField(serializers.Field[Any, Any, Any, Any]):
 
 
 class ObjectField(serializers.Field[Any, Any, Any, Any]):
-    """A JSON object of bounded size."""
+    """A JSON object of bounded size. `of` tells the schema by what it is read later."""
 
-    def __init__(self, max_bytes: int = 8192, **options: Any) -> None:
-        self.max_bytes = max_bytes
+    def __init__(self, max_bytes: int = 8192, *, of: type[WireSerializer] | None = None, **options: Any) -> None:
+        self.max_bytes, self.of = max_bytes, of
         super().__init__(**options)
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
