@@ -58,7 +58,8 @@ def _variable(name: str) -> str:
 
 def _call(operation: Operation) -> str:
     link = link_to(operation.id)
-    method = "" if operation.method == "GET" or operation.body is not None else f"-X {operation.method} "
+    implied = "GET" if operation.body is None else "POST"
+    method = "" if operation.method == implied else f"-X {operation.method} "
     parts = [f'curl -s {method}"$AAP{_path(operation, link)}"']
     if operation.keys:
         key = _KEYS[_CALLERS.get(operation.id, operation.keys[0])]

@@ -19,6 +19,8 @@ NOT_HERE = {
     **dict.fromkeys(("getCheckpoint", "getConsistency", "getTile", "ready"), "likewise"),
     **dict.fromkeys(("connect", "addWebhookSecret", "disconnect"), "they ask a processor, or end a connection"),
     **dict.fromkeys(("receiveWebhook", "receivePlatformWebhook"), "nobody but the processor can sign"),
+    "receiveOrderEvent": "nobody but the merchant's shop can sign",
+    "resendWebhook": "the example's message was never sent",
     "reportMilestone": "the demo merchant sells SIMs, which have no milestones",
 }
 EXPECTED = {"followLink": "302"}
