@@ -63,8 +63,10 @@ def _sale(merchant: Merchant, order: Order, sha256: str) -> Result:
         return known
     if order.token is None:
         return Result("ignored", reason="Neither an order that was reported nor one with an attribution token")
+    if order.status == "canceled":
+        return _cancelled_before(merchant, order, order.token, sha256)
     if order.status in NO_SALE or order.total_minor is None:
-        return Result("ignored", reason="No sale yet: it is under review or cancelled, or has no total")
+        return Result("ignored", reason="No sale yet: it is under review, or has no total")
     try:
         return _report(merchant, order, order.token, order.total_minor, sha256)
     except ReportConflict:
@@ -75,12 +77,20 @@ def _sale(merchant: Merchant, order: Order, sha256: str) -> Result:
         return known
 
 
+def _cancelled_before(merchant: Merchant, order: Order, text: str, sha256: str) -> Result:
+    """The event that tells of the sale is late, or sent again: whenever it comes, the sale is cancelled."""
+    find_recommendation(text, merchant_id=merchant.pk)
+    tell(merchant.pk, _told(Event.Kind.CANCELLED, order, _reference(order, "canceled"), sha256))
+    return Result("ignored", reason="Cancelled before its sale was told of")
+
+
 def _known(merchant: Merchant, order: Order) -> Result | None:
     told = Evidence.objects.filter(merchant=merchant, source=Evidence.Source.MERCHANT_REPORT, path=Path.AAP_FLOW)
     evidence = told.filter(reference=order.reference).select_related("conversion").first()
     if evidence is None:
         return None
-    if order.total_minor not in (None, evidence.transaction_value_minor):
+    takes_back = order.status == "canceled" or order.refunds or order.refunded_minor
+    if not takes_back and order.total_minor not in (None, evidence.transaction_value_minor):
         raise ReportConflict()
     if order.token is not None:
         recommendation, _ = find_recommendation(order.token, merchant_id=merchant.pk)

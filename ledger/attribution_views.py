@@ -12,6 +12,7 @@ from ledger import acp_orders, acp_signature
 from ledger.acp_events import MalformedEvent
 from ledger.acp_signature import BadSignature
 from ledger.models import Conversion
+from ledger.reports import PaymentInProgress
 from merchants import order_feeds
 from merchants.keyring import to_datetime
 from merchants.views import JwksReply
@@ -154,7 +155,7 @@ class OrderSecretView(MerchantView):
 class OrderEventsView(PublicView):
     """POST /v1/acp/orders/{merchantId}: authenticated by the merchant's signature over the raw body."""
 
-    @raises(BadSignature, MalformedEvent)
+    @raises(BadSignature, MalformedEvent, PaymentInProgress())
     @extend_schema(
         operation_id="receiveOrderEvent",
         summary="ACP order events (merchant's shop)",

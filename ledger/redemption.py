@@ -13,6 +13,9 @@ from rako.core.errors import BadRequest
 from sessions_app.attribution_token import AttributionToken, find_recommendation
 from sessions_app.recommend import RecommendationNotFound, SessionNotFound
 
+# What evidence keeps of how a report came: it says nothing of the sale.
+REDEEMED = ("attribution_nonce", "event_sha256")
+
 
 def redeem(merchant: Merchant, fields: dict[str, Any]) -> dict[str, Any]:
     """A report's fields with what its token stands for in its place.

@@ -15,6 +15,7 @@ from ledger.lifecycle import Told, tell
 from ledger.models import Conversion, Event, Evidence
 from ledger.models.conversion import Level, Path
 from ledger.priority import live
+from ledger.redemption import REDEEMED
 from ledger.windows import OutsideWindow, PathNotAccepted, check_accepted, check_proof, check_time, check_window
 from merchants.models import Merchant
 from merchants.verticals import VERTICALS
@@ -35,6 +36,13 @@ class ReportConflict(Conflict):
     code, message = "report_conflict", "This orderReference was already reported with other content"
 
 
+class PaymentInProgress(Conflict):
+    code, message = "in_progress", "A payment for this session is in progress"
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=60)
+
+
 # What any report of a sale may be refused for, beside malformed fields.
 REFUSALS: tuple[Refusal, ...] = (
     PathNotAccepted,
@@ -44,7 +52,7 @@ REFUSALS: tuple[Refusal, ...] = (
     OutsideWindow,
     OrderAttributed,
     SessionConverted,
-    Conflict("A payment for this session is in progress", code="in_progress", retry_after=60),
+    PaymentInProgress(),
     SessionExpired,
 )
 
@@ -140,9 +148,15 @@ def content_of(report: Report, recommendation: Recommendation) -> dict[str, Any]
 
 def _repeats(content: dict[str, Any], earlier: Evidence) -> bool:
     """Whether a report says what an earlier one said, or that and the service date, which was not known then."""
-    if earlier.details == content | {"service_date": None}:
-        return content["service_date"] is None or _starts_with_service(earlier.conversion)
-    return bool(earlier.details == content)
+    told, now = _without_proofs(earlier.details), _without_proofs(content)
+    if told == now | {"service_date": None}:
+        return now["service_date"] is None or _starts_with_service(earlier.conversion)
+    return told == now
+
+
+def _without_proofs(content: dict[str, Any]) -> dict[str, Any]:
+    """What is stated of the sale: by which token or event it came is kept, and may be another the next time."""
+    return {name: value for name, value in content.items() if name not in REDEEMED}
 
 
 def _starts_with_service(conversion: Conversion) -> bool:
@@ -204,7 +218,7 @@ def _check_no_rival_payment(recommendation: Recommendation) -> None:
     session = recommendation.session
     rivals = session.checkouts.filter(backend="orchestrated").exclude(recommendation=recommendation)
     if rivals.filter(state__in=UNDER_WAY).exists():
-        raise Conflict("A payment for this session is in progress", code="in_progress", retry_after=60)
+        raise PaymentInProgress()
 
 
 def _money(report: Report, code_currency: str) -> Money:

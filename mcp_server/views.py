@@ -37,6 +37,8 @@ class McpView(AgentView):
     """POST /mcp. GET and DELETE, which are about streams and sessions, are 405."""
 
     http_method_names = ["post"]
+    # Tools ask processors, and one that says "call again" must not say so for a day.
+    takes_idempotency_key = False
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         check_origin(request.headers.get("Origin"))

@@ -120,6 +120,7 @@ _ENTRIES: dict[str, tuple[str, Family]] = {
     "invoice.issued": ("invoice.issued", INVOICE),
     "invoice.paid": ("invoice.paid", INVOICE),
     "credit_note.issued": ("credit_note.issued", INVOICE),
+    "credit_note.applied": ("credit_note.applied", INVOICE),
     "statement.issued": ("statement.issued", STATEMENT),
     **{f"payout.{to}": (f"payout.{to}", PAYOUT) for to in ("ordered", "submitted", "paid", "failed", "retried")},
 }

@@ -52,7 +52,7 @@ class Courier:
         """Report, follow the log, claim and hand out, once; whether there was anything to do."""
         self._woken.clear()
         was_busy = self._report()
-        was_busy |= follow_log() > 0
+        was_busy |= self._follow()
         free = self._senders - len(self._flying)
         claimed = claim(free) if free else []
         for each in claimed:
@@ -60,6 +60,16 @@ class Courier:
             self._flying.add(flight)
             flight.add_done_callback(lambda _: self._woken.set())
         return was_busy or bool(claimed)
+
+    def _follow(self) -> bool:
+        """What cannot be made into messages must not hold up those that are made: it is said, and tried again."""
+        try:
+            return follow_log() > 0
+        except (DatabaseError, InterfaceError):
+            raise
+        except Exception:
+            log.exception("the log cannot be followed any further")
+            return False
 
     def stop(self) -> None:
         """Take nothing on any more. Comes back at once."""

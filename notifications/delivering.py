@@ -170,6 +170,8 @@ def _attempt(sent: Sent) -> Attempt:
 
 def _judge(endpoint: Endpoint, sent: Sequence[Sent]) -> None:
     """Keep since when an endpoint has been failing, and disable it if that is too long, or it wants nothing more."""
+    # What an address said that it had before says nothing of the one it has.
+    sent = [each for each in sent if each.claimed.url == endpoint.url]
     failures = [each for each in sent if not each.answer.is_received]
     for each in failures:
         what = each.answer.status_code or each.answer.error

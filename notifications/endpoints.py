@@ -61,6 +61,9 @@ def change_endpoint(endpoint: Endpoint, changes: dict[str, Any]) -> Endpoint:
     if "url" in changes:
         check_url(changes["url"])
     state = changes.pop("state", row.state)
+    if changes.get("url", row.url) != row.url:
+        changes |= {"failing_since": None}
+        _hasten(row)
     for name, value in changes.items():
         setattr(row, name, value)
     row.save(update_fields=list(changes))
@@ -95,6 +98,13 @@ def enable(endpoint: Endpoint) -> None:
     changes = {"state": State.ENABLED, "disabled_because": "", "disabled_at": None, "failing_since": None}
     Endpoint.objects.filter(pk=endpoint.pk).update(**changes)
     vars(endpoint).update(changes)
+    _hasten(endpoint)
+
+
+def _hasten(endpoint: Endpoint) -> None:
+    """What waits for its next attempt need not wait any longer."""
+    waiting = Message.objects.filter(endpoint=endpoint, state=Message.State.PENDING, due_at__gt=timezone.now())
+    waiting.update(due_at=timezone.now())
 
 
 @transaction.atomic
@@ -131,8 +141,9 @@ def resend(endpoint: Endpoint, message: Message) -> Message:
         raise MessageNotFound()
     if row.state != Message.State.PENDING:
         row.state, row.attempts_made, row.ended_at = Message.State.PENDING, 0, None
-    row.due_at = timezone.now()
-    row.save(update_fields=["state", "attempts_made", "ended_at", "due_at"])
+    # An attempt that is on its way loses its say: what comes of it must not put this one off.
+    row.due_at, row.leased_until = timezone.now(), None
+    row.save(update_fields=["state", "attempts_made", "ended_at", "due_at", "leased_until"])
     return row
 
 

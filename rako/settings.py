@@ -83,8 +83,10 @@ RAKO_PSP_READ_MS = setting("RAKO_PSP_READ_MS", whole_number(10, 10_000), "8000")
 # How many calendar days a side of a dispute has to answer (seven hold five working days), and staff to decide.
 RAKO_DISPUTE_ANSWER_DAYS = setting("RAKO_DISPUTE_ANSWER_DAYS", whole_number(1, 90), "7")
 RAKO_DISPUTE_REVIEW_DAYS = setting("RAKO_DISPUTE_REVIEW_DAYS", whole_number(1, 90), "14")
-# Whether webhooks may go to this machine itself, also without TLS: never in live mode.
-_loopback = ["no"] if RAKO_MODE == "live" else ["yes", "no"]
+# Whether webhooks may go to this machine itself, also without TLS: never in live mode, and unless told only where
+# nobody else reaches us.
+_is_local = urlsplit(RAKO_BASE_URL).hostname in ("localhost", "127.0.0.1", "::1")
+_loopback = ["no"] if RAKO_MODE == "live" else ["yes", "no"] if _is_local else ["no", "yes"]
 RAKO_WEBHOOK_LOOPBACK = setting("RAKO_WEBHOOK_LOOPBACK", one_of(*_loopback), _loopback[0]) == "yes"
 RAKO_MAX_BODY_BYTES = setting("RAKO_MAX_BODY_BYTES", whole_number(1024, 16_777_216), "262144")
 # Where a larger body than that is taken: batches of reports.

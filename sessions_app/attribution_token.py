@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 
 from rako.core import base64url
@@ -156,7 +157,7 @@ def _publish(key: Ed25519PrivateKey) -> None:
     key_id = key_id_of(public)
     if key_id not in _stored:
         insert_new(AttributionKey(key_id=key_id, public_key=base64url.encode(public.public_bytes_raw())))
-        _stored.add(key_id)
+        transaction.on_commit(lambda: _stored.add(key_id))
 
 
 def _seconds(moment: datetime) -> int:

@@ -65,16 +65,17 @@ class _JsonView(APIView):
 
 
 class _KeyedView(_JsonView):
-    """Every POST takes an `Idempotency-Key`."""
+    """Every POST takes an `Idempotency-Key`, unless it is none of ours to repeat."""
 
     authentication_classes = (KeyAuthentication,)
     # Whether all that a POST does is one database transaction, which can store its reply, too. If not, the operation
     # itself must be safe to repeat.
     is_one_transaction: ClassVar[bool] = True
+    takes_idempotency_key: ClassVar[bool] = True
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if "post" in cls.__dict__:
+        if "post" in cls.__dict__ and cls.takes_idempotency_key:
             cls.post = _idempotent(cls.post)  # type: ignore[attr-defined]  # it is there
 
 

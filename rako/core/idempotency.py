@@ -28,7 +28,7 @@ LONGEST = 255
 KEPT = "24 hours"
 # Longer than any request takes, payment processors included.
 _CLAIM = "60 seconds"
-_HEADERS = ("Content-Type", "X-Error-Code", "Location")
+_HEADERS = ("Content-Type", "X-Error-Code", "Location", "Cache-Control")
 # Said of the caller or of the form of the request: it may be another answer the next time.
 _NOT_KEPT = frozenset({401, 403, 405, 413, 415, 429})
 

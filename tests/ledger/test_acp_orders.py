@@ -209,3 +209,30 @@ def test_where_a_payment_proved_the_sale_its_processor_tells_of_refunds(shop, or
     reply = shop.tell(order | {"adjustments": [refund(400)]}).json()
 
     assert (reply["status"], Event.objects.count()) == ("duplicate", 0)
+
+
+def test_an_order_that_was_cancelled_before_its_sale_was_told_earns_nothing(shop, order):
+    early = [shop.tell(order | {"status": "canceled"}).json()["status"] for _ in range(2)]
+
+    shop.tell(order, "order_create")
+
+    assert early == ["ignored", "ignored"]
+    assert (Conversion.objects.get().status, Event.objects.count()) == ("clawed_back", 1)
+
+
+def test_a_cancellation_counts_whatever_total_it_names(shop, order):
+    shop.tell(order, "order_create")
+
+    total = {"type": "total", "display_text": "Total", "amount": 0}
+    reply = shop.tell(order | {"status": "canceled", "totals": [total]}).json()
+
+    assert (reply["status"], Conversion.objects.get().status) == ("clawback_recorded", "clawed_back")
+
+
+def test_a_shop_may_report_what_its_events_told_before(shop, order, as_merchant, recommendation):
+    shop.tell(order, "order_create")
+
+    body = {"attributionToken": token_of(recommendation), "orderReference": "ord_1", "transactionValue": 10}
+    reply = as_merchant(recommendation.offer.merchant).post("/v1/conversions", body)
+
+    assert (reply.status_code, reply.json().get("conversionId")) == (200, Conversion.objects.get().pk)

@@ -5,6 +5,7 @@ import json
 import pytest
 from mcp_types import CLIENT_CAPABILITIES_META_KEY, PROTOCOL_VERSION_META_KEY
 
+from rako.core.idempotency import IdempotentReply
 from sessions_app.models import AgentKey, Session
 from tests.factories import AgentKeyFactory, MerchantKeyFactory, OfferFactory
 from tests.journeys.endpoints import call, faults
@@ -168,3 +169,13 @@ def test_a_fault_of_ours_says_nothing_of_itself(post, monkeypatch):
     reply = post(SEARCH)
 
     assert reply.json()["error"] == {"code": -32603, "message": "Internal server error"}
+
+
+def test_an_idempotency_key_is_none_of_ours_to_keep(post):
+    """Each tool knows by itself what it did: a refusal that says "call again" must not be kept for a day."""
+    first, again = (
+        post({"jsonrpc": "2.0", "id": number, "method": "ping"}, headers={"Idempotency-Key": "k"}) for number in (1, 2)
+    )
+
+    assert [reply.json()["id"] for reply in (first, again)] == [1, 2]
+    assert not IdempotentReply.objects.exists()
