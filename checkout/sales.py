@@ -24,7 +24,7 @@ _AGENT = Columns(Agent, "agent", "id", "builder")
 _OFFER = Columns(Offer, "offer", "id", "merchant", "vertical", "provider", "name", "url", "status")
 _MERCHANT = Columns(
     *(Merchant, "merchant", "id", "name", "hosts", "status"),
-    *("network_fee_rate", "requires_authorization"),
+    *("network_fee_rate", "refunds_reverse_cpa", "requires_authorization"),
 )
 _RECOMMENDED = (_RECOMMENDATION, _SESSION, _AGENT, _OFFER, _MERCHANT)
 _PARTIES = """
