@@ -53,14 +53,17 @@ def tell(what: str, figures: str, goal: str = "") -> None:
 
 def webhooks() -> None:
     """Verify, store, judge, record: paid events of the sandbox, each of another checkout."""
-    requests = scenarios.SCENARIOS[3].make(int(60 * SECONDS))
+    requests = scenarios.SCENARIOS[3].make(100 + int(400 * SECONDS))
+    rounds: dict[int, list[dict[str, Any]]] = {8: [], 32: []}
     with serving(web_only="/health", **SETTINGS) as server:
-        load.drive(server.base_url, requests[:40], repeat=False, connections=8, seconds=5)
-        rounds = [
-            load.drive(server.base_url, requests[40 + part :: 3], repeat=False, connections=8, seconds=SECONDS)
-            for part in range(3)
-        ]
-    tell("webhook to conversion", _figures(rounds), ">= 300/s")
+        load.drive(server.base_url, requests[:100], repeat=False, connections=8, seconds=5)
+        for part, connections in enumerate([*rounds] * 3):
+            share = requests[100 + part :: 6]
+            rounds[connections].append(
+                load.drive(server.base_url, share, repeat=False, connections=connections, seconds=60)
+            )
+    for connections, done in rounds.items():
+        tell(f"webhook to conversion, {connections} connections", _figures(done), ">= 300/s")
 
 
 def checkouts() -> None:

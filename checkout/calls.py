@@ -10,14 +10,12 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 
-from django.conf import settings
-from django.db import connection as database
-
 from checkout.connectors.base import PaymentConnector, PspUnavailable
 from checkout.connectors.registry import connector_for
 from checkout.connectors.time_left import one_request
 from merchants.models import Connection
 from rako.core.errors import Unavailable
+from rako.core.postgres import let_go
 
 # All of them fewer than the threads of a web process (`web --threads`): the rest answers whatever needs no PSP.
 CHECKOUTS_AT_ONCE = 28
@@ -78,7 +76,7 @@ def at_work() -> Iterator[None]:
     if not _checkouts.acquire(blocking=False):
         raise Busy()
     try:
-        _let_go()  # whoever is at work needs one
+        let_go()  # whoever is at work needs one
         _desk.come()
         _local.is_at_work = True
         try:
@@ -99,7 +97,7 @@ def calling(connection: Connection) -> Iterator[PaymentConnector]:
     """
     connector = connector_for(connection)
     with _one_of_few(connection.pk), _out_of_turn():
-        _let_go()
+        let_go()
         yield connector
 
 
@@ -128,9 +126,3 @@ def _out_of_turn() -> Iterator[None]:
         yield
     finally:
         _desk.come_back()
-
-
-def _let_go() -> None:
-    """Give the connection back to the pool; the next query takes one again."""
-    if settings.DATABASES["default"]["OPTIONS"].get("pool") and not database.in_atomic_block:
-        database.close()

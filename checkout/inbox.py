@@ -1,11 +1,11 @@
 """The webhook inbox: authenticate, store, then process exactly once (protocol, section 1, POST /v1/webhooks/…)."""
 
-import hashlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from typing import NamedTuple
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -15,81 +15,106 @@ from checkout.connectors.registry import connector_for, is_known
 from checkout.matching import PATIENCE, await_objects
 from checkout.models import WebhookReceipt
 from checkout.outcomes import Result, apply_outcome
-from checkout.sales import connection_at
+from checkout.receipts import new_receipt, settle, store_new, stored, telling
+from checkout.sales import connections_at
+from checkout.usual import process_usual
 from merchants.models import Connection
 from rako.core.errors import NotFound
 from rako.core.facts import Fact, state
 from rako.core.ids import is_id
 from rako.core.postgres import Statement, send
-from rako.core.rows import insert_new, updating
+from rako.core.together import Together
 
 log = logging.getLogger("rako.webhooks")
 
 # A conversion outweighs what the other outcomes of the same event came to.
 _WEIGHT = ("conversion_recorded", "clawback_recorded", "duplicate", "rejected", "unmatched", "ignored")
-_KEPT_HEADERS = 40
-_SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 _SWEEP_AFTER = timedelta(seconds=30)
 _SWEEP_ATTEMPTS = 20
 _PAUSE_AFTER_FAULT = timedelta(minutes=5)
 _BATCH = 100
-# The columns that tell how a delivery was processed, and those of them that its processing looks at.
-_TOLD = (
-    *("state", "processed_at", "attempts", "result", "conversion_id", "failed_check", "reason"),
-    *("awaits", "retry_at"),
-)
+# Deliveries that are processed together: more would make each other wait.
+_AT_ONCE = 16
+# The columns that processing looks at.
 _LOOKED_AT = ("state", "attempts", "result", "conversion_id", "failed_check", "reason")
 _LOCK = f"SELECT {', '.join(_LOOKED_AT)} FROM checkout_webhookreceipt WHERE id = %s FOR UPDATE"  # noqa: S608
 
 
-def find_connection(kind: str, connection_id: str) -> Connection:
-    """The connection a webhook address names. Raises NotFound; a disconnected one still hears of late payments."""
-    found = connection_at(kind, connection_id) if is_id(connection_id) and is_known(kind) else None
-    if found is None:
-        raise NotFound()
-    return found
+class Delivery(NamedTuple):
+    """What was sent to a webhook address: the connection that it names, and what is to be authenticated."""
+
+    kind: str
+    connection_id: str
+    body: bytes
+    headers: Mapping[str, str]
 
 
-def receive(connection: Connection, body: bytes, headers: Mapping[str, str]) -> tuple[WebhookReceipt, Result]:
-    """Authenticate and store a delivery, then process it. Raises BadSignature or MalformedEvent, with nothing stored.
+def receive(delivery: Delivery) -> Result:
+    """Authenticate and store a delivery, then process it; with those that come at the same time, if there are any.
 
-    The receipt is committed on its own: a fault while processing answers 5xx, and the event is not lost.
+    Raises NotFound, BadSignature or MalformedEvent, with nothing stored. The receipt is committed on its own: a fault
+    while processing answers 5xx, and the event is not lost.
     """
-    event = connector_for(connection).verify_webhook(body, headers, now=timezone.now())
+    return _receive(delivery)
+
+
+def receive_all(deliveries: Sequence[Delivery]) -> list[Result | Exception]:
+    """What became of deliveries, in order; none of them is told of another one's fault."""
+    # A connection that was disconnected still hears of late payments.
+    named = {
+        (each.kind, each.connection_id) for each in deliveries if is_known(each.kind) and is_id(each.connection_id)
+    }
+    connections = connections_at(named)
+    receipts = [_authenticated(each, connections) for each in deliveries]
+    done = iter(take_in_all([receipt for receipt in receipts if isinstance(receipt, WebhookReceipt)]))
+    return [next(done) if isinstance(receipt, WebhookReceipt) else receipt for receipt in receipts]
+
+
+_receive = Together(receive_all, most=_AT_ONCE)
+
+
+def _authenticated(delivery: Delivery, connections: Mapping[tuple[str, str], Connection]) -> WebhookReceipt | Exception:
+    """A delivery as it is stored, if it is what it says."""
+    connection = connections.get((delivery.kind, delivery.connection_id))
+    if connection is None:
+        return NotFound()
+    try:
+        connector = connector_for(connection)
+        event = connector.verify_webhook(delivery.body, delivery.headers, now=timezone.now())
+    except Exception as error:  # here and below: whoever sent it is told, and nobody else
+        return error
     if event.event_id.startswith(PREFIX):  # the ids of what was answered to us are nobody else's to give
-        raise MalformedEvent()
-    return _process(_store(connection, event.event_id, event.event_type, body, headers=_keep(headers)))
+        return MalformedEvent()
+    return new_receipt(connection, event.event_id, event.event_type, delivery.body, headers=delivery.headers)
 
 
 def take_in(connection: Connection, event_id: str, event_type: str, body: bytes) -> Result:
     """Store and process what a PSP said when reconciliation asked: a delivery of it later on is a duplicate."""
     source = WebhookReceipt.Source.RECONCILIATION
-    return _process(_store(connection, event_id, event_type, body, source=source), again=True)[1]
+    receipt = stored(new_receipt(connection, event_id, event_type, body, source=source))
+    return _process(receipt, again=True)[1]
 
 
-def _store(
-    connection: Connection,
-    event_id: str,
-    event_type: str,
-    body: bytes,
-    *,
-    headers: dict[str, str] | None = None,
-    source: WebhookReceipt.Source = WebhookReceipt.Source.WEBHOOK,
-) -> WebhookReceipt:
-    """The statement's row, committed on its own; the one of before if it was stored before."""
-    receipt = WebhookReceipt(
-        connection=connection,
-        event_id=event_id,
-        event_type=event_type[:100],
-        source=source,
-        headers=headers or {},
-        body=body,
-        sha256=hashlib.sha256(body).hexdigest(),
-    )
-    if not insert_new(receipt):
-        receipt = WebhookReceipt.objects.get(connection=connection, event_id=event_id)
-        receipt.connection = connection
-    return receipt
+def take_in_all(receipts: Sequence[WebhookReceipt]) -> list[Result | Exception]:
+    """Store and process new deliveries; what became of each, in order.
+
+    Payments as they usually go are processed together, all else by itself: so is everything when something stands in
+    the way of doing it together.
+    """
+    done: dict[str, Result] = {}
+    if len(receipts) > 1:
+        try:
+            done = process_usual(store_new(receipts))
+        except DatabaseError:
+            log.warning("webhooks that came at the same time are processed one by one", exc_info=True)
+    return [done.get(receipt.pk) or _alone(receipt) for receipt in receipts]
+
+
+def _alone(receipt: WebhookReceipt) -> Result | Exception:
+    try:
+        return _process(stored(receipt))[1]
+    except Exception as error:
+        return error
 
 
 def process(receipt_id: str, *, again: bool = False) -> tuple[WebhookReceipt, Result]:
@@ -108,16 +133,11 @@ def _process(receipt: WebhookReceipt, *, again: bool = False) -> tuple[WebhookRe
         return receipt, Result("duplicate", receipt.conversion, receipt.failed_check, receipt.reason)
     result, named = _carry_out(receipt)
     _tell(receipt, result)
-    receipt.state = WebhookReceipt.State.PROCESSED
-    receipt.processed_at = timezone.now()
-    receipt.attempts += 1
-    receipt.result, receipt.conversion = result.status, result.conversion
-    receipt.failed_check, receipt.reason = result.failed_check, result.reason[:300]
-    receipt.awaits, receipt.retry_at = [], None
+    settle(receipt, result)
     if result.status == "unmatched":
         # What names our code is looked at again by the clock, too; all else only when a payment it names is known.
         await_objects(receipt, named, is_timed=bool(result.failed_check))
-    send(updating(WebhookReceipt, receipt.pk, {name: getattr(receipt, name) for name in _TOLD}))
+    send(telling(receipt))
     return receipt, result
 
 
@@ -195,9 +215,3 @@ def _state(receipt: WebhookReceipt, kind: str, result: Result, *, key: str = "")
             agent_id=None if conversion is None else conversion.agent_id,
         )
     )
-
-
-def _keep(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers as evidence: bounded, and without what PostgreSQL text cannot hold."""
-    kept = [item for item in headers.items() if item[0] not in _SECRET_HEADERS][:_KEPT_HEADERS]
-    return {name: value.encode("utf-8", "backslashreplace").decode().replace("\x00", "")[:2048] for name, value in kept}

@@ -8,13 +8,14 @@ last, after all rows, so nobody who holds one waits for a row.
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
+from typing import NamedTuple
 
 from django.db import transaction
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
 from checkout.models import Checkout, WebhookReceipt
-from rako.core.postgres import Statement, send
+from rako.core.postgres import Statement, send, send_each
 
 # Named, not imported: the task imports the inbox, which imports what notes objects.
 RETRY = "checkout.retry_unmatched"
@@ -39,20 +40,32 @@ _NOTED = """
 """
 
 
+class Noted(NamedTuple):
+    """Which objects at the PSP belong to a checkout; `told_by` is the receipt that says so."""
+
+    checkout: Checkout
+    psp_ids: Sequence[str]
+    told_by: str = ""
+
+
 @transaction.atomic(savepoint=False)
 def note_psp_objects(checkout: Checkout, psp_ids: Collection[str], *, told_by: str = "") -> None:
     """Remember which objects at the PSP belong to the checkout, and have deliveries that waited for them processed.
 
     Repeating is harmless. `told_by` is the receipt that is being processed itself: it waits no longer.
     """
-    names, now = sorted(set(psp_ids)), timezone.now()
-    _, _, waiting = send(
-        Statement(_NOTE, [checkout.connection_id, checkout.pk, now, names]),
-        # Two statements, so that the second sees what was committed while the first waited.
-        _holding(checkout.connection_id, names),
-        Statement(_WAITING, [names, checkout.connection_id, now - PATIENCE, told_by]),
-    )
+    noted = Noted(checkout, sorted(set(psp_ids)), told_by)
+    # Two statements, so that the second sees what was committed while the first waited.
+    _, _, waiting = send(_noting(noted), _holding([(checkout.connection_id, noted.psp_ids)]), _seeking(noted))
     _retry([receipt_id for (receipt_id,) in waiting])
+
+
+def note_all(told: Sequence[Noted]) -> None:
+    """The same for many checkouts, in the caller's transaction and as many round trips as for two."""
+    send_each([_noting(noted) for noted in told])
+    send(_holding([(noted.checkout.connection_id, noted.psp_ids) for noted in told]))
+    waiting = send_each([_seeking(noted) for noted in told])
+    _retry([receipt_id for rows in waiting for (receipt_id,) in rows])
 
 
 def await_objects(receipt: WebhookReceipt, psp_ids: Collection[str], *, is_timed: bool = True) -> None:
@@ -65,14 +78,25 @@ def await_objects(receipt: WebhookReceipt, psp_ids: Collection[str], *, is_timed
     pause = timedelta(minutes=2 ** min(receipt.attempts, _MOST_DOUBLINGS))
     receipt.retry_at = timezone.now() + pause if is_timed else None
     seek = Statement(_NOTED, [receipt.awaits, receipt.connection_id])
-    _, noted = send(_holding(receipt.connection_id, receipt.awaits), seek)
+    _, noted = send(_holding([(receipt.connection_id, receipt.awaits)]), seek)
     if noted:
         _retry([receipt.pk])  # noted while we looked
 
 
-def _holding(connection_id: str | None, names: Collection[str]) -> Statement:
-    """Locks names at a connection."""
-    return Statement(_HOLD, [sorted({f"psp:{connection_id}:{name}" for name in names})])
+def _noting(noted: Noted) -> Statement:
+    values = [noted.checkout.connection_id, noted.checkout.pk, timezone.now(), noted.psp_ids]
+    return Statement(_NOTE, values)
+
+
+def _seeking(noted: Noted) -> Statement:
+    """Finds the deliveries that wait for one of the objects."""
+    return Statement(_WAITING, [noted.psp_ids, noted.checkout.connection_id, timezone.now() - PATIENCE, noted.told_by])
+
+
+def _holding(objects: Sequence[tuple[str | None, Sequence[str]]]) -> Statement:
+    """Locks names, each of them at a connection."""
+    keys = {f"psp:{connection_id}:{name}" for connection_id, names in objects for name in names}
+    return Statement(_HOLD, [sorted(keys)])
 
 
 def _retry(receipt_ids: Sequence[str]) -> None:

@@ -39,7 +39,9 @@ def receive_for_platform(kind: str, body: bytes, headers: Mapping[str, str]) -> 
         return _OTHER_MODE
     connection = _connection_of(kind, account)
     # It is verified once more there, with the connection's own account and mode.
-    return _NOBODYS if connection is None else inbox.receive(connection, body, headers)[1]
+    if connection is None:
+        return _NOBODYS
+    return inbox.receive(inbox.Delivery(connection.kind, connection.pk, body, headers))
 
 
 def _verified(

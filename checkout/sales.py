@@ -2,14 +2,14 @@
 that the gate, the ledger and the PSP are told of it. Written by hand, for they are the hot ones.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from checkout.connectors.base import OutcomeEvent
 from checkout.models import Checkout
 from merchants.models import Connection, Merchant, Offer
 from rako.core.ids import is_id
-from rako.core.postgres import Statement, send
+from rako.core.postgres import Rows, Statement, send, send_each
 from rako.core.rows import Columns
 from sessions_app.models import Agent, Recommendation, Session
 
@@ -24,7 +24,7 @@ _AGENT = Columns(Agent, "agent", "id", "builder")
 _OFFER = Columns(Offer, "offer", "id", "merchant", "vertical", "provider", "name", "url", "status")
 _MERCHANT = Columns(
     *(Merchant, "merchant", "id", "name", "hosts", "status"),
-    *("network_fee_rate", "requires_authorization"),
+    *("network_fee_rate", "refunds_reverse_cpa", "requires_authorization"),
 )
 _RECOMMENDED = (_RECOMMENDATION, _SESSION, _AGENT, _OFFER, _MERCHANT)
 _PARTIES = """
@@ -73,8 +73,7 @@ def find_checkout(connection_id: str, outcome: OutcomeEvent) -> Checkout | None:
 
     By the PSP's object ids, which only we wrote down; by the metadata's pointer only while none is written down yet.
     """
-    names = ", ".join(["(%s)"] * len(outcome.psp_ids))
-    noted = Statement(_NOTED.format(names=names), [*outcome.psp_ids, connection_id])
+    noted = _noted(connection_id, outcome)
     pointer = outcome.metadata.get("aap_checkout_id", "")
     found = _checkout(noted)
     if found is None and is_id(pointer):
@@ -83,8 +82,25 @@ def find_checkout(connection_id: str, outcome: OutcomeEvent) -> Checkout | None:
     return found
 
 
+def find_free_checkouts(told: Sequence[tuple[str, OutcomeEvent]]) -> list[Checkout | None]:
+    """The checkouts of payment events, each with the id of its connection, locked; None for one that somebody else has,
+    or that `find_checkout` would have to look further for. All events have as many object ids.
+    """
+    rows = send_each([_noted(*each, or_else=" SKIP LOCKED") for each in told])
+    return [_read(found) for found in rows]
+
+
+def _noted(connection_id: str, outcome: OutcomeEvent, *, or_else: str = "") -> Statement:
+    names = ", ".join(["(%s)"] * len(outcome.psp_ids))
+    return Statement(_NOTED.format(names=names) + or_else, [*outcome.psp_ids, connection_id])
+
+
 def _checkout(statement: Statement) -> Checkout | None:
-    for row in send(statement)[0]:
+    return _read(send(statement)[0])
+
+
+def _read(rows: Rows) -> Checkout | None:
+    for row in rows:
         values = iter(row)
         checkout = _CHECKOUT.read(values)
         checkout.recommendation = _recommendation(values)
@@ -118,14 +134,12 @@ def has_succeeded(session_id: str) -> bool:
 
 def selling_connection(merchant_id: str) -> Connection | None:
     """The connection that a merchant sells through."""
-    return _connection(Statement(f"{_CONNECTIONS} merchant_id = %s AND status = 'active'", [merchant_id]))
-
-
-def connection_at(kind: str, connection_id: str) -> Connection | None:
-    """The connection that a webhook address names, whatever its status."""
-    return _connection(Statement(f"{_CONNECTIONS} id = %s AND kind = %s", [connection_id, kind]))
-
-
-def _connection(statement: Statement) -> Connection | None:
-    rows = send(statement)[0]
+    [rows] = send(Statement(f"{_CONNECTIONS} merchant_id = %s AND status = 'active'", [merchant_id]))
     return _CONNECTION.read(iter(rows[0])) if rows else None
+
+
+def connections_at(named: Collection[tuple[str, str]]) -> dict[tuple[str, str], Connection]:
+    """The connections that webhook addresses name by kind and id, whatever their status."""
+    statements = [Statement(f"{_CONNECTIONS} id = %s AND kind = %s", [pk, kind]) for kind, pk in named]
+    found = [_CONNECTION.read(iter(row)) for rows in send_each(statements) for row in rows]
+    return {(connection.kind, connection.pk): connection for connection in found}

@@ -4,9 +4,9 @@ Nothing else assigns `Checkout.state`. Rows are locked in one order everywhere: 
 conversion; the entry is appended after the checkout's row was changed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.utils import timezone
@@ -15,7 +15,7 @@ from checkout.authorizations import release_mandates
 from checkout.models import Checkout
 from ledger.models import Entry
 from rako.core.facts import Appended, Fact, state, stating_if
-from rako.core.postgres import send
+from rako.core.postgres import Statement, send, send_each
 from rako.core.rows import updating
 
 State = Checkout.State
@@ -92,18 +92,10 @@ def move(
     The checkout must be in `origin`, the state of the caller's row unless given: somebody else may have moved it
     meanwhile. A move to a state in which nothing was charged gives the mandate back.
     """
-    before, now = State(origin or checkout.state), timezone.now()
+    before = State(origin or checkout.state)
     if to not in MOVES[before]:
         return False
-    found |= {"updated_at": now} if to == State.UNKNOWN else {"updated_at": now, "payment_method": None}
-    change = updating(Checkout, checkout.pk, {"state": to, **found}, only_if={"state": before})
-    told: dict[str, Any] = {
-        "before": before,
-        "to": to,
-        "at": occurred_at or now,
-        "evidence_sha256": evidence_sha256,
-        "found": found,
-    }
+    change, told = _moving(checkout, before, to, evidence_sha256, occurred_at, found)
     if to not in _KINDS or (before, to) == (State.EXPIRING, State.OPEN):
         [won] = send(change)
     elif to in _CHARGED_NOTHING and checkout.mode == Checkout.Mode.AUTONOMOUS:
@@ -113,10 +105,66 @@ def move(
     else:
         [won] = send(stating_if(change, _fact(checkout, _KINDS[to], **told)))
     if won:
-        checkout.state = to
-        for name, value in found.items():
-            setattr(checkout, name, value)
+        _moved(checkout, to, told)
     return bool(won)
+
+
+def may_succeed(checkout: Checkout) -> bool:
+    """Whether success may follow on its state."""
+    return State.SUCCEEDED in MOVES[State(checkout.state)]
+
+
+class Success(NamedTuple):
+    """That a checkout was paid, and by which payment."""
+
+    checkout: Checkout
+    confirmation: str
+    evidence_sha256: str
+    occurred_at: datetime
+
+
+def succeed_all(paid: Sequence[Success]) -> None:
+    """Move checkouts, each another one, to success in one round trip.
+
+    The caller holds their rows, and success may follow on the state of each.
+    """
+    to, changes, told = State.SUCCEEDED, [], []
+    for checkout, confirmation, sha256, occurred_at in paid:
+        change, tells = _moving(
+            checkout, State(checkout.state), to, sha256, occurred_at, {"confirmation": confirmation}
+        )
+        changes.append(stating_if(change, _fact(checkout, _KINDS[to], **tells)))
+        told.append(tells)
+    for (checkout, *_), tells, won in zip(paid, told, send_each(changes), strict=True):
+        assert won, "nobody else moves a checkout whose row we hold"
+        _moved(checkout, to, tells)
+
+
+def _moving(
+    checkout: Checkout,
+    before: Checkout.State,
+    to: Checkout.State,
+    evidence_sha256: str | None,
+    occurred_at: datetime | None,
+    found: dict[str, Any],
+) -> tuple[Statement, dict[str, Any]]:
+    """The change of a checkout's row, and what its entry tells."""
+    now = timezone.now()
+    found |= {"updated_at": now} if to == State.UNKNOWN else {"updated_at": now, "payment_method": None}
+    change = updating(Checkout, checkout.pk, {"state": to, **found}, only_if={"state": before})
+    return change, {
+        "before": before,
+        "to": to,
+        "at": occurred_at or now,
+        "evidence_sha256": evidence_sha256,
+        "found": found,
+    }
+
+
+def _moved(checkout: Checkout, to: Checkout.State, told: Mapping[str, Any]) -> None:
+    checkout.state = to
+    for name, value in told["found"].items():
+        setattr(checkout, name, value)
 
 
 def _fact(

@@ -9,15 +9,15 @@ from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
 
-from ledger.conversions import Recorded, conversion_of, proof_of
+from ledger.conversions import Recorded
 from ledger.evidence import OF_MERCHANT, SaleEvidence
 from ledger.lifecycle import holding
 from ledger.models import Conversion, Event, Evidence
 from ledger.models.conversion import Level
 from ledger.reports import UNDER_WAY, Report, choose_recommendation, judge, report_conversion
+from ledger.sets import record_all
 from merchants.models import Merchant, Offer
 from rako.core.errors import RakoError
-from rako.core.facts import state_all
 from rako.core.ids import is_id
 from rako.core.postgres import send
 from sessions_app.models import Agent, Recommendation, Session
@@ -75,7 +75,7 @@ def _record_usual(merchant: Merchant, reports: Sequence[Report], level: Level) -
             proven[place] = recommendation, judge(report, recommendation, level=level)
         except RakoError as error:
             outcomes[place] = error
-    return outcomes | dict(zip(proven, _record(list(proven.values())), strict=True))
+    return outcomes | dict(zip(proven, record_all(list(proven.values())), strict=True))
 
 
 def _unrepeated(reports: Sequence[Report]) -> dict[int, Report]:
@@ -125,19 +125,3 @@ def _met_before(merchant: Merchant, references: list[str], sessions: list[str]) 
         {reference for (reference,) in told.union(sold, waiting.values_list("sale_reference"), all=True)},
         {session for (session,) in converted.union(paying, all=True)},
     )
-
-
-def _record(proven: Sequence[tuple[Recommendation, SaleEvidence]]) -> list[Recorded]:
-    """Record sales that nothing stands against, as `record_conversion` does one."""
-    conversions, facts, rows = [], [], []
-    for recommendation, evidence in proven:
-        conversion, told, postings = conversion_of(recommendation, evidence)
-        fact, row = proof_of(conversion, evidence, "conversion.recorded", facts=told, postings=postings)
-        conversions.append(conversion)
-        facts.append(fact)
-        rows.append(row)
-    Conversion.objects.bulk_create(conversions)
-    sessions = [conversion.session_id for conversion in conversions]
-    Session.objects.filter(pk__in=sessions).update(status=Session.Status.CONVERTED)
-    entries = state_all(facts, along_with=rows)
-    return [Recorded(*each, made=True) for each in zip(conversions, entries, strict=True)]

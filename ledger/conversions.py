@@ -80,7 +80,6 @@ SELECT FROM sessions_app_session WHERE id IN (
 ) ORDER BY id FOR NO KEY UPDATE
 """
 _CONVERT_SESSION = "UPDATE sessions_app_session SET status = 'converted' WHERE id = %s"
-# Whether anything is known of the sale, and whether something that happened to it waits for it.
 _LOOK = """
 SELECT EXISTS (SELECT FROM ledger_evidence WHERE merchant_id = %s AND source = %s AND reference = %s)
     OR EXISTS (SELECT FROM ledger_conversion WHERE session_id = %s)
@@ -90,19 +89,24 @@ SELECT EXISTS (SELECT FROM ledger_evidence WHERE merchant_id = %s AND source = %
 
 
 def _record(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded | Conflict:
-    merchant_id, session_id = recommendation.offer.merchant_id, recommendation.session_id
-    references = [evidence.reference, evidence.order_reference]
-    proof, order = [merchant_id, str(evidence.source), evidence.reference], [merchant_id, evidence.order_reference]
+    merchant_id, references = recommendation.offer.merchant_id, [evidence.reference, evidence.order_reference]
     _, _, [[is_known, has_waiting]] = send(
         # What happened to this sale may be told at the same time: it finds the sale, or the sale finds it.
         holding(merchant_id, *references),
-        Statement(_LOCK_SESSIONS, [session_id, *order]),
-        Statement(_LOOK, [*proof, session_id, *order, merchant_id, *references]),
+        Statement(_LOCK_SESSIONS, [recommendation.session_id, merchant_id, evidence.order_reference]),
+        looking(recommendation, evidence),
     )
     recorded = _add_to_known(recommendation, evidence) if is_known else _make(recommendation, evidence)
     if has_waiting and isinstance(recorded, Recorded):
         claim_waiting(recorded.conversion, references)
     return recorded
+
+
+def looking(recommendation: Recommendation, evidence: SaleEvidence) -> Statement:
+    """Whether anything is known of a sale, and whether something that happened to it waits for it."""
+    merchant_id, session_id = recommendation.offer.merchant_id, recommendation.session_id
+    proof, order = [merchant_id, str(evidence.source), evidence.reference], [merchant_id, evidence.order_reference]
+    return Statement(_LOOK, [*proof, session_id, *order, merchant_id, evidence.reference, evidence.order_reference])
 
 
 def _add_to_known(recommendation: Recommendation, evidence: SaleEvidence) -> Recorded | Conflict:

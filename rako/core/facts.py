@@ -11,11 +11,10 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
-from django.db import connection, models
-from psycopg import Cursor
+from django.db import models
 
 from rako.core.ids import new_id
-from rako.core.postgres import Statement, send
+from rako.core.postgres import Statement, send, send_each
 from rako.core.rows import inserting
 
 _LARGEST = 2**53 - 1
@@ -107,12 +106,7 @@ def state_all(facts: Sequence[Fact], *, along_with: Sequence[models.Model] | Non
     statements = [
         stating(fact) if row is None else stating(fact, inserting(row)) for fact, row in zip(facts, rows, strict=True)
     ]
-    if not statements:
-        return []
-    connection.ensure_connection()
-    with connection.wrap_database_errors, Cursor(connection.connection) as cursor:
-        cursor.executemany(statements[0][0], [values for _, values in statements], returning=True)
-        return [Appended._make(answer.fetchone() or ()) for answer in cursor.results()]
+    return [Appended(*entry) for [entry] in send_each(statements)]
 
 
 def canonical(facts: dict[str, Any]) -> bytes:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, connections, transaction
 from django.db.backends.utils import CursorWrapper
 from psycopg import Cursor
@@ -52,6 +53,24 @@ def send(*statements: Statement) -> list[Rows]:
             for cursor, statement in zip(cursors, statements, strict=True):
                 cursor.execute(*statement)
     return [cursor.fetchall() if cursor.pgresult.nfields else [] for cursor in cursors]
+
+
+def send_each(statements: Sequence[Statement]) -> list[Rows]:
+    """The rows of statements that differ in their values alone, in one round trip; they run one after the other."""
+    if not statements:
+        return []
+    database = connections[DEFAULT_DB_ALIAS]
+    database.ensure_connection()
+    with database.wrap_database_errors, Cursor(database.connection) as cursor:
+        cursor.executemany(statements[0].sql, [values for _, values in statements], returning=True)
+        return [result.fetchall() if result.description else [] for result in cursor.results()]
+
+
+def let_go() -> None:
+    """Give the connection back to the pool, if there is one; the next query takes one again."""
+    database = connections[DEFAULT_DB_ALIAS]
+    if settings.DATABASES[DEFAULT_DB_ALIAS]["OPTIONS"].get("pool") and not database.in_atomic_block:
+        database.close()
 
 
 def _begins(database: Any) -> bool:

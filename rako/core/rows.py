@@ -23,7 +23,9 @@ class Columns(Generic[M]):
     """
 
     def __init__(self, model: type[M], alias: str, *names: str) -> None:
-        fields: Any = [model._meta.get_field(name) for name in names] or model._meta.concrete_fields
+        wanted = {model._meta.get_field(name) for name in names}
+        # In the model's order: `from_db` takes values as they come.
+        fields: Any = [field for field in model._meta.concrete_fields if not wanted or field in wanted]
         self._model = model
         self._names = [field.attname for field in fields]
         # psycopg gives JSON as text and ciphertexts as they are, like Django's own cursors.

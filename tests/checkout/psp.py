@@ -7,6 +7,7 @@ from typing import Any
 from django.test import Client
 from django.utils import timezone
 
+from checkout import inbox
 from checkout.connectors.sandbox import cards, pages, signature
 from checkout.connectors.sandbox.models import Event
 from checkout.models import Checkout
@@ -39,6 +40,14 @@ def deliver(connection: Connection, payload: Any, **changes: Any) -> Any:
         content_type="application/json",
         headers={"Sandbox-Signature": header} if header is not None else {},
     )
+
+
+def delivery(connection: Connection, payload: Any, **changes: str) -> inbox.Delivery:
+    """An event as the PSP would send it, for the inbox; `secret` and `connection_id` can be told otherwise."""
+    body = json.dumps(payload).encode()
+    signed = signature.sign(body, changes.get("secret", connection.webhook_secrets[0]), timezone.now())
+    pk = changes.get("connection_id", connection.pk)
+    return inbox.Delivery(connection.kind, pk, body, {"sandbox-signature": signed})
 
 
 def paid_event(checkout: Checkout, **changes: Any) -> dict[str, Any]:

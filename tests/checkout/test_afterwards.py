@@ -230,9 +230,9 @@ def story(checkout, *, is_lost: bool) -> list[dict[str, Any]]:
     return [payload | {"created": start + 60 * number} for number, payload in enumerate(payloads)]
 
 
-def outcome():
+def outcome(**which):
     """All that must not depend on the order of telling."""
-    conversion = Conversion.objects.get()
+    conversion = Conversion.objects.get(**which)
     entries = Entry.objects.filter(stream_id=conversion.pk).values_list("kind", flat=True)
     happened = Happened.objects.filter(conversion=conversion).values_list("kind", "reference", "amount_minor")
     return conversion.status, balances(), sorted(happened), Counter(entries)
