@@ -195,6 +195,28 @@ def test_requests_of_2026_say_everything(post):
     assert reply.json()["result"]["structuredContent"]["count"] == 1
 
 
+def test_meta_has_the_code_of_a_refusal_and_since_2026_who_answers(post):
+    header = MODERN | {"Mcp-Method": "tools/call", "Mcp-Name": "search_offers"}
+    asked = {"name": "search_offers", "arguments": {"limit": 0}}
+
+    found, refused = (
+        [post(modern("tools/call", **asked | more), headers=header), post(SEARCH | {"params": asked | more})]
+        for more in ({"arguments": {}}, {})
+    )
+
+    server = "io.modelcontextprotocol/serverInfo"
+    metas = [set(reply.json()["result"].get("_meta", {})) for reply in found + refused]
+    assert metas == [{server}, set(), {server, CODE_KEY}, {CODE_KEY}]
+
+
+def test_meta_of_a_request_may_hold_anything(post):
+    meta = {"progressToken": 1, "io.modelcontextprotocol/logLevel": "debug", "traceparent": "00-x", "example.com/x": [1]}
+
+    reply = post(SEARCH | {"params": SEARCH["params"] | {"_meta": meta}})
+
+    assert reply.json()["result"]["isError"] is False
+
+
 @pytest.mark.parametrize(
     ("message", "headers", "status", "code"),
     [
