@@ -1,7 +1,6 @@
 // An agent in TypeScript, with fetch and nothing else: search, recommend, hand the buyer over, wait for the sale.
 //
-//   AAP_API_URL=http://127.0.0.1:3456 AAP_API_KEY=aap_demo_key node examples/agent.ts     (Node 23.6 or later)
-//   npx tsx examples/agent.ts                                                             (Node 18 or later)
+//   AAP_API_URL=http://127.0.0.1:3456 AAP_API_KEY=aap_demo_key node examples/agent.ts     (Node 22.18 or later)
 
 const url = process.env.AAP_API_URL ?? "http://127.0.0.1:3456";
 const key = process.env.AAP_API_KEY ?? "aap_demo_key";

@@ -11,7 +11,7 @@ from rako.core.api_keys import kinds
 from rako.core.errors import Unauthorized, Unavailable
 from sessions_app import replies
 from sessions_app.models import Agent, AgentKey
-from sessions_app.recommend import known_recommendation
+from sessions_app.recommend import alone_with, known_recommendation
 from sessions_app.wire import RecommendRequest
 
 Reply = dict[str, Any]
@@ -48,10 +48,11 @@ class LocalBackend:
 
     def recommend(self, session_id: str, offer_id: str, context: str) -> Reply:
         asked = RecommendRequest.check({"sessionId": session_id, "offerId": offer_id, "context": context})
-        known = known_recommendation(self._agent, **asked)
-        if known is not None:
-            return {"recommendationId": known.pk, "fallbackUrl": known.fallback_url}
-        return replies.recommended(self._agent, asked)
+        with alone_with(self._agent, **asked):  # or two equal calls at once would both find none
+            known = known_recommendation(self._agent, **asked)
+            if known is not None:
+                return {"recommendationId": known.pk, "fallbackUrl": known.fallback_url}
+            return replies.recommended(self._agent, asked)
 
     def checkout(self, session_id: str, recommendation_id: str) -> Reply:
         asked = CheckoutBody.check({"sessionId": session_id, "recommendationId": recommendation_id})
@@ -59,7 +60,10 @@ class LocalBackend:
 
 
 def agent_of(key: str) -> Agent:
-    """The agent whose key this is, as of now. Raises Unauthorized or Unavailable."""
+    """The agent whose key this is, as of now. Raises Unauthorized or Unavailable.
+
+    No limit is charged: whoever has the database could change it.
+    """
     try:
         found: AgentKey | None = kinds()["agent"].find(key)  # type: ignore[assignment]
     except (OperationalError, InterfaceError) as error:

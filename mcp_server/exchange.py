@@ -83,6 +83,15 @@ def exchange(server: "Server[dict[str, Any]]", body: bytes, headers: Mapping[str
     return _answer(server, request, message, headers, caller)
 
 
+def calls_a_tool(body: bytes) -> bool:
+    """Whether it is a request for a tool, whose result a model reads."""
+    try:
+        message = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(message, dict) and "id" in message and message.get("method") == "tools/call"
+
+
 def _is_handshake(version: str | None) -> bool:
     return version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
 

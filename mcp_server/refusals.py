@@ -27,6 +27,8 @@ ADVICE = {
     "payment_connection_unavailable": _ANOTHER,
     "not_payable": _ANOTHER,
     "in_progress": _AGAIN,
+    "idempotency_in_flight": _AGAIN,
+    "rate_limited": _AGAIN,
     "too_many_calls": _AGAIN,
     "unavailable": _AGAIN,
     "unauthorized": _OPERATOR,

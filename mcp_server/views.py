@@ -12,11 +12,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from mcp_server.backends import LocalBackend
-from mcp_server.exchange import exchange
+from mcp_server.exchange import calls_a_tool, exchange
+from mcp_server.refusals import refusal
 from mcp_server.server import Context, tool_server
 from mcp_server.tools import AapTool
 from rako.core.api_views import AgentView, KeyedRequest
 from rako.core.errors import Forbidden, RakoError
+from rako.core.rate_limits import RateLimited
 
 _ACCEPTED = {"application/json", "application/*", "*/*"}
 
@@ -25,9 +27,15 @@ class NotAcceptable(RakoError):
     status, code, message = 406, "not_acceptable", "Accept must name application/json and text/event-stream"
 
 
+class ForbiddenOrigin(Forbidden):
+    code, message = "forbidden_origin", "Calls from pages of this origin are not allowed"
+
+
 async def _run(context: Context, tool: AapTool, arguments: dict[str, Any]) -> CallToolResult:
-    key: Any = context.request  # the caller of `exchange`
-    return tool.call(LocalBackend(key.agent), arguments)
+    caller: Any = context.request  # of `exchange`: the agent's key, or why it is refused
+    if isinstance(caller, RakoError):
+        return refusal(caller)
+    return tool.call(LocalBackend(caller.agent), arguments)
 
 
 _server = tool_server(_run)
@@ -54,11 +62,28 @@ class McpView(AgentView):
         status, reply = exchange(_server, request.body, request.headers, request.user)
         return Response(reply, status=status)
 
+    def handle_exception(self, exc: Exception) -> Response:
+        """Where a good key is refused, a call of a tool has a result for the model, with the refusal's headers.
+
+        Clients show no model why a request failed in HTTP. 401 remains what it is: it is the client that has to act.
+        """
+        response: Response = super().handle_exception(exc)
+        body = self.request.body if _is_for_the_model(exc) else b""
+        if calls_a_tool(body):
+            status, reply = exchange(_server, body, self.request.headers, exc)
+            if reply is not None and "result" in reply:
+                response.status_code, response.data = status, reply
+        return response
+
+
+def _is_for_the_model(exc: Exception) -> bool:
+    return isinstance(exc, RateLimited | Forbidden) and not isinstance(exc, ForbiddenOrigin)
+
 
 def check_origin(origin: str | None) -> None:
     """Pages of other hosts may not call, whatever name they have brought a browser to find us by (DNS rebinding).
 
-    The host itself is checked for every request (`rako.core.requests`). Raises Forbidden.
+    The host itself is checked for every request (`rako.core.requests`). Raises ForbiddenOrigin.
     """
     if origin is None:
         return
@@ -68,4 +93,4 @@ def check_origin(origin: str | None) -> None:
         host = ""
     allowed = [name for name in settings.ALLOWED_HOSTS if name]
     if not validate_host(f"[{host}]" if ":" in host else host, allowed):
-        raise Forbidden("Calls from pages of this origin are not allowed", code="forbidden_origin")
+        raise ForbiddenOrigin()

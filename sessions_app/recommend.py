@@ -1,6 +1,8 @@
 """Recording recommendations: the attribution event (protocol, section 1, POST /v1/recommend)."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.conf import settings
 from django.db import transaction
@@ -10,6 +12,7 @@ from merchants.codes import available_offer, code_for
 from rako.core.errors import Gone, NotFound
 from rako.core.facts import Appended, Fact, state
 from rako.core.ids import is_id, new_id
+from rako.core.postgres import Statement, send
 from sessions_app.models import Agent, Recommendation, Session
 
 
@@ -33,6 +36,17 @@ def open_session(agent: Agent, session_id: str) -> Session:
     if session.is_expired:
         raise SessionExpired()
     return session
+
+
+_ALONE = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
+
+
+@contextmanager
+def alone_with(agent: Agent, *, session_id: str, offer_id: str, context: str = "") -> Iterator[None]:
+    """A transaction in which nobody else looks for, or records, the same recommendation in the same words by this."""
+    with transaction.atomic():
+        send(Statement(_ALONE, [f"recommend {agent.pk} {session_id} {offer_id} {context}"]))
+        yield
 
 
 def known_recommendation(agent: Agent, *, session_id: str, offer_id: str, context: str = "") -> Recommendation | None:

@@ -24,6 +24,11 @@ def folder() -> Path:
     return home() / "mcp"
 
 
+def node() -> Path:
+    """The Node that it runs on. It runs TypeScript as it stands, too."""
+    return folder() / "node_modules" / NODE / "bin" / "node"
+
+
 def missing() -> str | None:
     """Why the suite cannot run on this machine; None if it can."""
     try:
@@ -53,11 +58,10 @@ def install() -> None:
 def run_suite(url: str, version: str, *, baseline: Path, results: Path) -> "subprocess.CompletedProcess[str]":
     """Every scenario for a version of the protocol; exit code 0 if nothing fails but what the baseline names, and all
     of that does."""
-    modules = folder() / "node_modules"
-    program = modules / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
+    program = folder() / "node_modules" / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
     options = {"--url": url, "--spec-version": version, "--expected-failures": baseline, "--output-dir": results}
     words = [str(word) for option in options.items() for word in option]
-    command = [str(modules / NODE / "bin" / "node"), str(program), "server", "--suite", "all", *words]
+    command = [str(node()), str(program), "server", "--suite", "all", *words]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 

@@ -16,14 +16,17 @@ from mcp.client.streamable_http import streamable_http_client
 from rako.core.embedded_postgres import PORT
 
 Script = Callable[[Client], Awaitable[Any]]
+Hearer = Callable[[httpx2.Response], Awaitable[None]]
 
 
-def over_http(base_url: str, key: str, script: Script, *, mode: str = "auto") -> Any:
-    """What a script makes of the server at /mcp."""
+def over_http(base_url: str, key: str, script: Script, *, mode: str = "auto", hear: Hearer | None = None) -> Any:
+    """What a script makes of the server at /mcp. `hear` is told of each reply as HTTP has it."""
 
     async def run() -> Any:
         async with (
-            httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=20) as http,
+            httpx2.AsyncClient(
+                headers={"Authorization": f"Bearer {key}"}, timeout=20, event_hooks={"response": [hear] if hear else []}
+            ) as http,
             Client(streamable_http_client(f"{base_url}/mcp", http_client=http), mode=mode) as client,
         ):
             return await script(client)

@@ -1,10 +1,12 @@
 """POST /mcp: who may speak, in what form, and what a reply looks like (streamable HTTP without streams)."""
 
 import json
+import time
 
 import pytest
 from mcp_types import CLIENT_CAPABILITIES_META_KEY, PROTOCOL_VERSION_META_KEY
 
+from mcp_server.refusals import CODE_KEY
 from rako.core.idempotency import IdempotentReply
 from sessions_app.models import AgentKey, Session
 from tests.factories import AgentKeyFactory, MerchantKeyFactory, OfferFactory
@@ -45,8 +47,59 @@ def test_without_a_good_key_it_is_401(post, key):
 
 
 def test_a_merchants_key_is_403(post):
-    assert faults(post(SEARCH, key=MerchantKeyFactory().secret), 403) == []
+    assert faults(post(PING, key=MerchantKeyFactory().secret), 403) == []
+
+
+def test_a_tool_tells_why_a_merchants_key_may_not_call_it(post):
+    reply = post(SEARCH, key=MerchantKeyFactory().secret)
+
+    result = reply.json()["result"]
+    assert (reply.status_code, reply.json()["id"], result["isError"]) == (200, "a", True)
+    assert result["_meta"][CODE_KEY] == reply.headers["X-Error-Code"] == "wrong_key_kind"
+    assert "tell the user that the API key is not accepted" in result["content"][0]["text"]
     assert not Session.objects.exists()
+
+
+@pytest.fixture
+def used_up(agent_key):
+    """The key may call once a minute, and has."""
+    AgentKey.objects.filter(pk=agent_key.pk).update(tier="enterprise", rate_limit=1)
+    call("GET", "/v1/offers", key=agent_key.secret)
+
+
+def test_beyond_the_limit_a_tool_tells_how_long_to_wait(post, used_up):
+    reply = post(SEARCH)
+
+    told = reply.json()["result"]["content"][0]["text"]
+    wait = int(reply.headers["Retry-After"])
+    assert reply.status_code == 200
+    assert f"Wait {wait} seconds. Call again with the same arguments" in told
+    assert (reply.headers["X-RateLimit-Limit"], reply.headers["X-RateLimit-Remaining"]) == ("1", "0")
+    assert 0 < int(reply.headers["X-RateLimit-Reset"]) - time.time() <= wait
+    assert Session.objects.count() == 1  # the one before
+
+
+@pytest.mark.parametrize(
+    ("message", "headers"),
+    [
+        (PING, {}), (SEARCH | {"method": "tools/list"}, {}), (b"{", {}), (b"[]", {}), (b"[" * 5000, {}),
+        (b'{"jsonrpc": "2.0", "method": "tools/call", "params": {"name": "search_offers"}}', {}),
+        (SEARCH | {"jsonrpc": "1.0"}, {}), (SEARCH | {"params": {"name": "pay"}}, {}), (SEARCH, MODERN),
+        (SEARCH, {"Origin": "http://localhost:1"} | MODERN),
+    ],
+)  # fmt: skip
+def test_beyond_the_limit_all_that_is_no_call_of_a_tool_is_429(post, used_up, message, headers):
+    reply = post(message, headers=headers)
+
+    assert faults(reply, 429) == []
+    assert int(reply.headers["Retry-After"]) > 0
+
+
+def test_a_page_of_another_host_is_refused_before_its_key_is_looked_at(post, used_up):
+    reply = post(SEARCH, headers={"Origin": "https://evil.example"})
+
+    assert faults(reply, 403) == []
+    assert reply.headers["X-Error-Code"] == "forbidden_origin"
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "OPTIONS", "HEAD"])
@@ -140,6 +193,28 @@ def test_requests_of_2026_say_everything(post):
 
     assert reply.json()["result"]["resultType"] == "complete"
     assert reply.json()["result"]["structuredContent"]["count"] == 1
+
+
+def test_meta_has_the_code_of_a_refusal_and_since_2026_who_answers(post):
+    header = MODERN | {"Mcp-Method": "tools/call", "Mcp-Name": "search_offers"}
+    asked = {"name": "search_offers", "arguments": {"limit": 0}}
+
+    found, refused = (
+        [post(modern("tools/call", **asked | more), headers=header), post(SEARCH | {"params": asked | more})]
+        for more in ({"arguments": {}}, {})
+    )
+
+    server = "io.modelcontextprotocol/serverInfo"
+    metas = [set(reply.json()["result"].get("_meta", {})) for reply in found + refused]
+    assert metas == [{server}, set(), {server, CODE_KEY}, {CODE_KEY}]
+
+
+def test_meta_of_a_request_may_hold_anything(post):
+    meta = {"progressToken": 1, "io.modelcontextprotocol/logLevel": "debug", "traceparent": "00-x", "x": [1]}
+
+    reply = post(SEARCH | {"params": SEARCH["params"] | {"_meta": meta}})
+
+    assert reply.json()["result"]["isError"] is False
 
 
 @pytest.mark.parametrize(
