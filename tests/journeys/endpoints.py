@@ -157,7 +157,7 @@ ENDPOINTS = (
         query={
             "limit": "limit", "cursor": "cursor", "status": "word", "attributionPath": "word",
             "verificationLevel": "word", "sessionId": "id", "orderReference": "reference", "from": "moment",
-            "to": "moment",
+            "to": "moment", "batchId": "id", "payoutId": "id",
         },
     ),
     Endpoint(
