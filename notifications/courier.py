@@ -9,12 +9,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from django.db import DatabaseError, InterfaceError, connection
 
 from notifications.addresses import Resolver, resolve
-from notifications.delivering import Sent, claim, report, send
+from notifications.delivering import SENDERS, Sent, claim, report, send
 from notifications.dispatching import follow_log
 
 log = logging.getLogger("rako.webhooks.out")
 
-SENDERS = 32
 _IDLE_SECONDS = 0.5
 _PAUSE_SECONDS = 2.0
 
