@@ -32,8 +32,7 @@ def follow_log(batch: int = BATCH) -> int:
     if size <= done:
         return 0
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
-        if not cursor.fetchone()[0]:
+        if not take_turn():
             return 0
         size, done = _ahead()  # somebody may have gone on since
         endpoints = list(Endpoint.objects.filter(state=Endpoint.State.ENABLED).defer("secret", "old_secret"))
@@ -44,8 +43,20 @@ def follow_log(batch: int = BATCH) -> int:
     return max(0, until - done)
 
 
+def take_turn() -> bool:
+    """Whether this transaction, until its end, is the only one that makes messages of the log."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+        return bool(cursor.fetchone()[0])
+
+
+def position() -> int:
+    """How far the log was followed: the index of the first entry that was not."""
+    return _ahead()[1]
+
+
 def _ahead() -> tuple[int, int]:
     with connection.cursor() as cursor:
         cursor.execute(_AHEAD)
         size, done = cursor.fetchone()
-        return size, done
+        return int(size), int(done)
