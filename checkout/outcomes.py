@@ -55,7 +55,7 @@ def apply_outcome(receipt: WebhookReceipt, outcome: OutcomeEvent) -> Result:
         # Some PSPs tell whole seconds.
         if outcome.occurred_at < receipt.connection.connected_at.replace(microsecond=0):
             return Result("ignored", reason="It was told of an earlier connection to this account")
-        disconnect(receipt.connection)
+        disconnect(receipt.connection, revoked_at=outcome.occurred_at)
         return Result("ignored", reason="The merchant disconnected: nothing more is sold through this connection")
     checkout = find_checkout(receipt.connection_id, outcome)
     if checkout is None:

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 
 from checkout.authorizations import AuthorizationUsed, Mandate, digest, use_mandate
 from checkout.calls import calling
+from checkout.connections import degrade
 from checkout.connectors.base import CheckoutLink, CheckoutRequest, ConnectionRevoked, ConnectorError, PaymentState
 from checkout.matching import note_psp_objects
 from checkout.models import Checkout
@@ -281,10 +282,8 @@ def note_failure(checkout: Checkout, error: ConnectorError) -> None:
     if not error.outcome_unknown:
         # Not one whose outcome is unknown: that this call did nothing tells nothing of the one before it.
         move(checkout, State.FAILED, origin=State.CREATING, failure=error.code)
-    if isinstance(error, ConnectionRevoked):
-        active = Connection.objects.filter(pk=checkout.connection_id, status="active")
-        if active.update(status="degraded"):
-            log.error("connection %s is degraded: its PSP refuses the credentials", checkout.connection_id)
+    if isinstance(error, ConnectionRevoked) and checkout.connection is not None and degrade(checkout.connection):
+        log.error("connection %s is degraded: its PSP refuses the credentials", checkout.connection_id)
 
 
 def close_page(checkout: Checkout) -> None:

@@ -1,4 +1,5 @@
-"""V13 of `verify_ledger`: the bytes that PSPs sent are still those that the evidence names."""
+"""V13 and V10 of `verify_ledger`: the bytes that PSPs sent are still those that the evidence names, and connections
+stand as their last entries tell."""
 
 import hashlib
 from collections.abc import Iterator
@@ -18,6 +19,14 @@ WHERE source = 'psp_event' AND NOT EXISTS (
 ) ORDER BY evidence.id LIMIT 1000
 """
 
+_STANDING = """
+SELECT connection.id, connection.status FROM merchants_connection connection CROSS JOIN LATERAL (
+    SELECT kind FROM ledger_entry WHERE stream_id = connection.id ORDER BY stream_seq DESC LIMIT 1
+) last
+WHERE last.kind <> 'connection.' || CASE connection.status WHEN 'active' THEN 'restored' ELSE connection.status END
+ORDER BY connection.id LIMIT 1000
+"""
+
 
 def receipt_findings() -> Iterator[Finding]:
     """Deliveries that are not what was received, and payments' evidence without its delivery."""
@@ -29,3 +38,11 @@ def receipt_findings() -> Iterator[Finding]:
         cursor.execute(_WITHOUT_BYTES)
         for (pk,) in cursor.fetchall():
             yield Finding("V13", f"evidence {pk}", "the bytes that it was taken from are missing")
+
+
+def connection_findings() -> Iterator[Finding]:
+    """Connections that were told to be something else."""
+    with connection.cursor() as cursor:
+        cursor.execute(_STANDING)
+        for pk, status in cursor.fetchall():
+            yield Finding("V10", f"connection {pk}", f"is {status}, but its last entry tells otherwise")

@@ -9,7 +9,7 @@ from ulid import ULID
 
 from ledger.models import Conversion, Status
 from ledger.models.conversion import Level, Path
-from ledger.settled import SETTLEMENTS, of_settlement
+from ledger.settled import SETTLEMENTS, in_batch, of_settlement, paid_by
 from rako.core.errors import BadRequest
 from rako.core.ids import is_id
 from rako.core.openapi import query
@@ -29,6 +29,8 @@ FILTERS = [
     query("verificationLevel", {"type": "string", "enum": Level.values}),
     query("sessionId", {"type": "string"}, "Of this session."),
     query("orderReference", {"type": "string", "maxLength": _LONGEST_REFERENCE}, "For merchants' keys only."),
+    query("batchId", {"type": "string"}, "That this settlement has, with those it takes back."),
+    query("payoutId", {"type": "string"}, "That this payout pays, with those it takes back."),
     query("from", _MOMENT, "Recorded at this time (ISO 8601 with an offset, or a date in UTC) or later."),
     query("to", _MOMENT, "Recorded before this time."),
 ]
@@ -48,6 +50,10 @@ def narrowed(rows: QuerySet[Conversion], asked: Mapping[str, str], *, is_merchan
         rows = rows.filter(session=session) if is_id(session) else rows.none()
     if reference := asked.get("orderReference"):
         rows = rows.filter(order_reference=_reference(reference, is_merchant=is_merchant))
+    if batch := asked.get("batchId"):
+        rows = in_batch(rows, batch) if is_id(batch) else rows.none()
+    if payout := asked.get("payoutId"):
+        rows = paid_by(rows, payout) if is_id(payout) else rows.none()
     since, until = _moment("from", asked.get("from")), _moment("to", asked.get("to"))
     if since is not None:
         rows = rows.filter(pk__gte=_lowest_id(since, before_ms=_DRAWN_BEFORE_MS), recorded_at__gte=since)

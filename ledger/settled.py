@@ -49,6 +49,22 @@ def of_settlement(sales: QuerySet[Conversion], status: Status) -> QuerySet[Conve
     return sales.filter(Exists(lines), is_unpaid if status == Status.SETTLEMENT_PENDING else ~is_unpaid)
 
 
+def in_batch(sales: QuerySet[Conversion], batch_id: str) -> QuerySet[Conversion]:
+    """Those that a batch settles, or takes back."""
+    return sales.filter(Exists(_own_lines().filter(batch=batch_id)))
+
+
+def paid_by(sales: QuerySet[Conversion], payout_id: str) -> QuerySet[Conversion]:
+    """Those that a payout pays, or takes back, in whichever batches they are."""
+    return sales.filter(Exists(_own_lines().filter(statement__payout=payout_id)))
+
+
+def _own_lines() -> QuerySet[Any]:
+    # The merchant says nothing new, but lines have an index by it.
+    lines: QuerySet[Any] = _related(Conversion, "settlement_lines").objects.all()
+    return lines.filter(conversion=OuterRef("pk"), merchant_id=OuterRef("merchant_id"))
+
+
 def settlement_wire(sale: Conversion, *, is_merchant: bool) -> dict[str, Any]:
     """`settlementStatus` and what it rests on. For a merchant a sale is paid when its invoices are, for a builder when
     it is paid out."""

@@ -95,11 +95,16 @@ STATEMENT = Family(
 )
 PAYOUT = Family({"payout_id": "payoutId", "currency": "currency", "amount_minor": "amount"})
 PAYMENT = Family({"payment_id": "paymentId", "currency": "currency", "amount_minor": "amount"})
+CONNECTION = Family(
+    {"connection_id": "connectionId", "status": "status", "reason": "reason"}, sealed={"processor": "processor"}
+)
 
 _MOVES = (
     *("validation_started", "validated", "corrected", "refunded", "refund_failed", "cancelled", "dispute_opened"),
     *("dispute_won", "dispute_lost", "held", "released", "fraud_found", "superseded", "reinstated"),
 )
+_CHECKOUTS = ("opened", "processing", "unknown", "succeeded", "failed", "expired", "voided")
+_CONNECTIONS = ("degraded", "restored", "disconnected")
 _ENTRIES: dict[str, tuple[str, Family]] = {
     "conversion.recorded": ("conversion.recorded", RECORDED),
     **{f"conversion.{kind}": (f"conversion.{kind}", MOVED) for kind in _MOVES},
@@ -112,7 +117,7 @@ _ENTRIES: dict[str, tuple[str, Family]] = {
     "dispute.withdrawn": ("dispute.withdrawn", DISPUTE),
     "dispute.message_added": ("dispute.message_added", STATEMENT_OF_A_SIDE),
     "dispute.evidence_added": ("dispute.evidence_added", STATEMENT_OF_A_SIDE),
-    **{f"checkout.{to}": (f"checkout.{to}", CHECKOUT) for to in ("succeeded", "failed", "expired", "voided")},
+    **{f"checkout.{to}": (f"checkout.{to}", CHECKOUT) for to in _CHECKOUTS},
     "payment.unmatched": ("payment.unmatched", EVIDENCE),
     "payment.rejected": ("payment.rejected", EVIDENCE),
     "payment.matched": ("payment.matched", EVIDENCE),
@@ -123,13 +128,18 @@ _ENTRIES: dict[str, tuple[str, Family]] = {
     "credit_note.applied": ("credit_note.applied", INVOICE),
     "statement.issued": ("statement.issued", STATEMENT),
     **{f"payout.{to}": (f"payout.{to}", PAYOUT) for to in ("ordered", "submitted", "paid", "failed", "retried")},
+    **{f"connection.{to}": (f"connection.{to}", CONNECTION) for to in _CONNECTIONS},
 }
 KINDS = tuple(_ENTRIES)
+
+# Of the many sales that one entry is about, each side is told how many of its own there are (`notifications.sales`).
+SALES_PENDING, SALES_SETTLED = "conversions.settlement_pending", "conversions.settled"
+SALES = {"settlement.closed": SALES_PENDING, "payout.paid": SALES_SETTLED, "payout.failed": SALES_PENDING}
 
 # A move that takes a sale's commission away is told by where it leads; `cause` says which move it was.
 _ENDINGS = {"clawed_back": "conversion.clawed_back", "rejected": "conversion.rejected"}
 
-EVENT_TYPES = tuple(dict.fromkeys((*(name for name, _ in _ENTRIES.values()), *_ENDINGS.values())))
+EVENT_TYPES = tuple(dict.fromkeys((*(name for name, _ in _ENTRIES.values()), *_ENDINGS.values(), *SALES.values())))
 
 
 def family_of(kind: str) -> Family:

@@ -9,12 +9,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from django.db import DatabaseError, InterfaceError, connection
 
 from notifications.addresses import Resolver, resolve
-from notifications.delivering import Sent, claim, report, send
+from notifications.delivering import SENDERS, Sent, claim, report, send
 from notifications.dispatching import follow_log
+from notifications.replaying import replay
 
 log = logging.getLogger("rako.webhooks.out")
 
-SENDERS = 32
 _IDLE_SECONDS = 0.5
 _PAUSE_SECONDS = 2.0
 
@@ -64,7 +64,7 @@ class Courier:
     def _follow(self) -> bool:
         """What cannot be made into messages must not hold up those that are made: it is said, and tried again."""
         try:
-            return follow_log() > 0
+            return follow_log() + replay() > 0
         except (DatabaseError, InterfaceError):
             raise
         except Exception:

@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from notifications.addresses import Resolver, resolve
@@ -23,32 +24,49 @@ from rako.core.encryption import UndecipherableError, decrypt
 
 log = logging.getLogger("rako.webhooks.out")
 
-# Longer than an attempt may take, a slow resolver included.
+# Longer than an attempt may take.
 LEASE = timedelta(seconds=60)
 # How much is on its way to one endpoint at a time: a slow one holds up itself.
 AT_ONCE = 4
+# How many messages a worker sends at a time, and how many of them may be one owner's: all its endpoints may be slow.
+SENDERS = 32
+PER_OWNER = SENDERS // 4
 _FORGOTTEN_AT_ONCE = 10_000
 
-# Endpoints first, each locked by one claimer at a time; those that have least on its way come first, and else by lot.
-# What another claimer took since our snapshot fails the conditions of the UPDATE, which PostgreSQL holds against the
-# rows as they are then.
+# Endpoints first, each locked by one claimer at a time; those whose owners have least on its way come first, and else
+# by lot. What another claimer took since our snapshot fails the conditions of the UPDATE, which PostgreSQL holds
+# against the rows as they are then. Of two claimers at one moment neither sees what the other takes of an owner's:
+# together they may take more than its part of one worker's senders, but neither does of its own.
 _CLAIM = """
 WITH busy AS (
     SELECT endpoint_id, count(*) AS messages FROM notifications_message WHERE leased_until > %(now)s GROUP BY 1
+), owners AS (
+    SELECT coalesce(merchant_id, builder_id) AS id, sum(messages) AS messages
+    FROM busy JOIN notifications_endpoint endpoint ON endpoint.id = busy.endpoint_id GROUP BY 1
 ), open AS (
-    SELECT endpoint.id, %(at_once)s - coalesce(busy.messages, 0) AS room
-    FROM notifications_endpoint endpoint LEFT JOIN busy ON busy.endpoint_id = endpoint.id
-    WHERE endpoint.state = 'enabled' AND coalesce(busy.messages, 0) < %(at_once)s AND EXISTS (
-        SELECT FROM notifications_message due WHERE due.endpoint_id = endpoint.id AND due.state = 'pending'
-            AND due.due_at <= %(now)s AND (due.leased_until IS NULL OR due.leased_until <= %(now)s)
-    )
-    ORDER BY coalesce(busy.messages, 0), random() LIMIT %(limit)s FOR NO KEY UPDATE OF endpoint SKIP LOCKED
-), chosen AS (
-    SELECT due.id FROM open CROSS JOIN LATERAL (
-        SELECT id FROM notifications_message WHERE endpoint_id = open.id AND state = 'pending'
+    SELECT endpoint.id, %(at_once)s - coalesce(busy.messages, 0) AS room,
+        coalesce(endpoint.merchant_id, endpoint.builder_id) AS owner_id,
+        %(per_owner)s - coalesce(owners.messages, 0) AS owners_room
+    FROM notifications_endpoint endpoint
+    LEFT JOIN busy ON busy.endpoint_id = endpoint.id
+    LEFT JOIN owners ON owners.id = coalesce(endpoint.merchant_id, endpoint.builder_id)
+    WHERE endpoint.state = 'enabled' AND coalesce(busy.messages, 0) < %(at_once)s
+        AND coalesce(owners.messages, 0) < %(per_owner)s AND EXISTS (
+            SELECT FROM notifications_message due WHERE due.endpoint_id = endpoint.id AND due.state = 'pending'
+                AND due.due_at <= %(now)s AND (due.leased_until IS NULL OR due.leased_until <= %(now)s)
+        )
+    ORDER BY coalesce(owners.messages, 0), coalesce(busy.messages, 0), random()
+    LIMIT %(limit)s FOR NO KEY UPDATE OF endpoint SKIP LOCKED
+), ranked AS (
+    SELECT due.id, owners_room, row_number() OVER (PARTITION BY owner_id ORDER BY due.place, due.due_at) AS place
+    FROM open CROSS JOIN LATERAL (
+        SELECT id, due_at, row_number() OVER (ORDER BY due_at) AS place FROM notifications_message
+        WHERE endpoint_id = open.id AND state = 'pending'
             AND due_at <= %(now)s AND (leased_until IS NULL OR leased_until <= %(now)s)
         ORDER BY due_at LIMIT open.room
-    ) due LIMIT %(limit)s
+    ) due
+), chosen AS (
+    SELECT id FROM ranked WHERE place <= owners_room ORDER BY place LIMIT %(limit)s
 )
 UPDATE notifications_message message
 SET leased_until = %(now)s + %(lease)s, attempts_made = message.attempts_made + 1
@@ -93,7 +111,8 @@ class Sent(NamedTuple):
 
 def claim(limit: int, now: datetime | None = None) -> list[Claimed]:
     """Take messages that are due, at most so many."""
-    values: dict[str, Any] = {"now": now or timezone.now(), "limit": limit, "lease": LEASE, "at_once": AT_ONCE}
+    values: dict[str, Any] = {"now": now or timezone.now(), "limit": limit, "lease": LEASE}
+    values |= {"at_once": AT_ONCE, "per_owner": PER_OWNER}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_CLAIM, values)
         return [Claimed(*row) for row in cursor.fetchall()]
@@ -140,9 +159,12 @@ def deliver_due(limit: int = 100, *, resolver: Resolver = resolve) -> list[Sent]
 
 def forget_old(now: datetime | None = None) -> int:
     """Delete a batch of messages, with their attempts, that are older than they are kept; how many."""
-    old = Message.objects.filter(created_at__lt=oldest_kept(now or timezone.now()), leased_until=None)
+    now = now or timezone.now()
+    # A lease that is over is taken off by whoever sends the message next: nobody, if its endpoint is disabled.
+    is_free = Q(leased_until=None) | Q(leased_until__lte=now)
+    old = Message.objects.filter(is_free, created_at__lt=oldest_kept(now))
     chosen = list(old.order_by("pk").values_list("pk", flat=True)[:_FORGOTTEN_AT_ONCE])
-    Message.objects.filter(pk__in=chosen, leased_until=None).delete()
+    Message.objects.filter(is_free, pk__in=chosen).delete()
     return len(chosen)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from django.db import transaction
 from django.utils import timezone
@@ -10,8 +10,10 @@ from django.utils import timezone
 from merchants.models import Merchant
 from notifications.addresses import BadAddress, target_of
 from notifications.catalogue import ENDPOINT_DISABLED, PING
-from notifications.models import Endpoint, Message
+from notifications.dispatching import position
+from notifications.models import Endpoint, Message, oldest_kept
 from notifications.payloads import envelope
+from notifications.replaying import index_at
 from notifications.signing import new_secret
 from rako.core.encryption import UndecipherableError
 from rako.core.errors import BadRequest, Conflict, NotFound
@@ -21,6 +23,7 @@ from sessions_app.models import Builder
 MOST = 10
 OVERLAP = timedelta(hours=24)
 State, Because = Endpoint.State, Endpoint.Because
+Since = datetime | Literal["disabled"]
 
 
 class EndpointNotFound(NotFound):
@@ -56,20 +59,45 @@ def create_endpoint(
 
 @transaction.atomic
 def change_endpoint(endpoint: Endpoint, changes: dict[str, Any]) -> Endpoint:
-    """Set url, description or event_types; `state` enables and disables. Raises BadRequest."""
+    """Set url, description or event_types; `state` enables and disables, and with `since` what was missed is queued.
+
+    Raises BadRequest.
+    """
     row = lock(endpoint)
     if "url" in changes:
         check_url(changes["url"])
-    state = changes.pop("state", row.state)
+    state, since = changes.pop("state", row.state), changes.pop("since", None)
     if changes.get("url", row.url) != row.url:
         changes |= {"failing_since": None}
         _hasten(row)
     for name, value in changes.items():
         setattr(row, name, value)
     row.save(update_fields=list(changes))
+    if since is not None:
+        row.missed_index, row.missed_since = _missed(row, since, timezone.now())
+        row.save(update_fields=["missed_index", "missed_since"])
     if state != row.state:
-        enable(row) if state == State.ENABLED else disable(row, Because.OWNER)
+        if state == State.DISABLED:
+            disable(row, Because.OWNER)
+        elif since is None:
+            enable(row)
+        else:
+            _enable(row)
     return row
+
+
+def _missed(row: Endpoint, since: Since, now: datetime) -> tuple[int | None, datetime | None]:
+    """From where on the log is to be read again for an endpoint, and of what time: of none that is forgotten."""
+    oldest = oldest_kept(now)
+    if isinstance(since, datetime):
+        if not oldest <= since <= now:
+            raise BadRequest(f"since must be one of the last {Message.KEPT.days} days", code="invalid_since")
+        return index_at(since), since
+    if row.disabled_at is None:
+        raise BadRequest("since is disabled, and the endpoint is not", code="invalid_since")
+    if row.missed_index is None or row.disabled_at < oldest:
+        return index_at(max(oldest, row.disabled_at)), row.missed_since
+    return row.missed_index, row.missed_since
 
 
 @transaction.atomic
@@ -93,9 +121,13 @@ def delete_endpoint(endpoint: Endpoint) -> None:
 
 @transaction.atomic
 def enable(endpoint: Endpoint) -> None:
-    """Send to it again, first of all what waits. What happened while it was disabled was not queued for it."""
+    """Send to it again, first of all what waits. What happened while it was disabled is not queued for it."""
     lock(endpoint)
-    changes = {"state": State.ENABLED, "disabled_because": "", "disabled_at": None, "failing_since": None}
+    _enable(endpoint, missed_index=None, missed_since=None)
+
+
+def _enable(endpoint: Endpoint, **changes: Any) -> None:
+    changes |= {"state": State.ENABLED, "disabled_because": "", "disabled_at": None, "failing_since": None}
     Endpoint.objects.filter(pk=endpoint.pk).update(**changes)
     vars(endpoint).update(changes)
     _hasten(endpoint)
@@ -114,6 +146,8 @@ def disable(endpoint: Endpoint, because: Endpoint.Because) -> None:
     if row.state == State.DISABLED:
         return
     changes = {"state": State.DISABLED, "disabled_because": because, "disabled_at": now}
+    if row.missed_index is None:  # or else it was still being told what it had missed before
+        changes["missed_index"] = position()
     Endpoint.objects.filter(pk=endpoint.pk).update(**changes)
     vars(endpoint).update(changes)
     if because != Because.OWNER:

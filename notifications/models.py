@@ -36,6 +36,9 @@ class Endpoint(models.Model):
     state = models.CharField(max_length=8, choices=State, default=State.ENABLED)
     disabled_because = models.CharField(max_length=7, choices=Because, blank=True)
     disabled_at = models.DateTimeField(null=True, blank=True)
+    # While it is disabled, and until what it missed is queued: everything before was, as far as it was wanted.
+    missed_index = models.BigIntegerField(null=True, blank=True, help_text="From there on the log was not read for it.")
+    missed_since = models.DateTimeField(null=True, blank=True, help_text="What was recorded before is not queued.")
     failing_since = models.DateTimeField(null=True, blank=True, help_text="The first failure after the last success.")
     secret = EncryptedJsonField()
     old_secret = EncryptedJsonField(null=True, blank=True)
@@ -103,8 +106,9 @@ class Message(models.Model):
         verbose_name = "webhook message"
         permissions = [("resend_message", "Can send webhook messages again")]
         constraints = [
-            # However often the log is read: an endpoint is told of an entry once.
-            models.UniqueConstraint(fields=["endpoint", "entry_id"], name="message_one_per_entry"),
+            # However often the log is read: an endpoint is told of an entry once. (That a payout was paid, and that
+            # sales were settled by it, are two things.)
+            models.UniqueConstraint(fields=["endpoint", "entry_id", "event_type"], name="message_one_per_entry"),
             models.CheckConstraint(
                 condition=Q(state="pending", due_at__isnull=False, ended_at=None)
                 | Q(state__in=["delivered", "failed"], due_at=None, ended_at__isnull=False, leased_until=None),

@@ -19,7 +19,9 @@ from typing import NamedTuple
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from notifications.addresses import BadAddress, Resolver, Target, allowed, resolve, target_of
+from notifications.resolving import resolve_within
 
+RESOLVE_SECONDS = 5.0
 CONNECT_SECONDS = 5.0
 TOTAL_SECONDS = 15.0
 # Read, so that a receiver is not cut off while it answers; nothing of it is kept.
@@ -53,9 +55,11 @@ def post(
     ends_at = monotonic() + TOTAL_SECONDS
     try:
         target = target_of(url)
-        addresses = allowed(target, resolver(target.host, target.port))
+        addresses = allowed(target, resolve_within(RESOLVE_SECONDS, resolver, target.host, target.port))
     except BadAddress:
         return Answer(error="address_not_allowed")
+    except TimeoutError:
+        return Answer(error="timed_out")
     except (OSError, UnicodeError):  # names that cannot be written in DNS raise the latter
         return Answer(error="host_not_found")
     try:

@@ -64,7 +64,11 @@ class EndpointView(AnyKeyView):
     def get(self, request: KeyedRequest, endpoint_id: str) -> Response:
         return Response(wire.endpoint_wire(_find(request, endpoint_id)))
 
-    @raises(EndpointNotFound, BadRequest("url must be an https URL", code="invalid_url"))
+    @raises(
+        EndpointNotFound,
+        BadRequest("url must be an https URL", code="invalid_url"),
+        BadRequest("since is disabled, and the endpoint is not", code="invalid_since"),
+    )
     @extend_schema(
         operation_id="changeWebhookEndpoint",
         summary="Change a webhook endpoint, or enable or disable it",

@@ -1,5 +1,6 @@
 """Webhook endpoints and deliveries as they appear on the wire. Secrets go out twice: when made, and when rotated."""
 
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -28,6 +29,25 @@ class EventTypesField(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
+@extend_schema_field({"anyOf": [{"type": "string", "format": "date-time"}, {"enum": ["disabled"]}]})
+class SinceField(serializers.Field[Any, Any, Any, Any]):
+    """`disabled`, or a moment."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if data == "disabled":
+            return data
+        try:
+            moment = datetime.fromisoformat(data)
+        except (TypeError, ValueError):
+            moment = None
+        if moment is None or moment.tzinfo is None:
+            raise serializers.ValidationError("must be disabled, or an RFC 3339 time with an offset")
+        return moment
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
 class EndpointBody(WireSerializer):
     required_together = ("url",)
     url = TextField(max_length=LONGEST_URL, help_text="https, port 443 or 8443.")
@@ -45,6 +65,16 @@ class EndpointChangesBody(WireSerializer):
         required=False,
     )
 
+    since = SinceField(
+        required=False,
+        help_text="With `enabled`: what was recorded since then, or since it was disabled, is queued, too.",
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "since" in attrs and attrs.get("status") != "enabled":
+            raise serializers.ValidationError({"since": "goes with status enabled"})
+        return attrs
+
 
 class EndpointReply(WireSerializer):
     id = serializers.CharField()
@@ -58,6 +88,7 @@ class EndpointReply(WireSerializer):
         help_text="`gone`: it answered 410. `failing`: nothing arrived for three days.",
     )
     disabled_at = InstantField(allow_null=True)
+    is_catching_up = serializers.BooleanField(help_text="What it missed while it was disabled is being queued.")
     failing_since = InstantField(allow_null=True, help_text="The first failure after the last success.")
     old_secret_until = InstantField(allow_null=True, help_text="Until then the secret before signs, too.")
     created_at = InstantField()
@@ -110,6 +141,7 @@ def endpoint_wire(endpoint: Endpoint, *, with_secret: bool = False) -> dict[str,
         "status": endpoint.state,
         "disabledReason": endpoint.disabled_because or None,
         "disabledAt": endpoint.disabled_at and instant(endpoint.disabled_at),
+        "isCatchingUp": endpoint.state == Endpoint.State.ENABLED and endpoint.missed_index is not None,
         "failingSince": endpoint.failing_since and instant(endpoint.failing_since),
         "oldSecretUntil": endpoint.old_secret_until and instant(endpoint.old_secret_until),
         "createdAt": instant(endpoint.created_at),

@@ -2,9 +2,8 @@
 
 from checkout.connections.errors import CredentialsRefused, Disconnected
 from checkout.connections.probing import probe
+from checkout.connections.standing import degrade, restore
 from merchants.models import Connection
-
-Status = Connection.Status
 
 
 def check(connection: Connection) -> Connection:
@@ -13,18 +12,12 @@ def check(connection: Connection) -> Connection:
     Raises what `probing.probe` does, for whoever asked to read. Not to be called inside a transaction.
     """
     own = Connection.objects.select_related("merchant").get(pk=connection.pk)
-    if own.status == Status.DISCONNECTED:
+    if own.status == Connection.Status.DISCONNECTED:
         raise Disconnected()
     try:
         probe(own)
     except CredentialsRefused:
-        _move(own, Status.ACTIVE, Status.DEGRADED)
+        degrade(own)
         raise
-    _move(own, Status.DEGRADED, Status.ACTIVE)
+    restore(own)
     return own
-
-
-def _move(own: Connection, origin: Status, to: Status) -> None:
-    # Compare and swap: whoever disconnected or repaired it meanwhile has the last word.
-    if Connection.objects.filter(pk=own.pk, status=origin).update(status=to):
-        own.status = to

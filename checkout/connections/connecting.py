@@ -2,10 +2,10 @@
 
 import logging
 from collections.abc import Mapping
+from datetime import datetime
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
 from checkout.connections.errors import AccountTaken, AlreadyConnected, NoSecretToGive
 from checkout.connections.probing import (
@@ -16,6 +16,7 @@ from checkout.connections.probing import (
     kind_of,
     probe,
 )
+from checkout.connections.standing import end
 from checkout.connectors.base import ConnectorError
 from checkout.connectors.sandbox import accounts
 from checkout.connectors.stripe import oauth
@@ -102,11 +103,9 @@ def clash(error: IntegrityError) -> AlreadyConnected | AccountTaken:
     raise error
 
 
-def disconnect(connection: Connection) -> None:
+def disconnect(connection: Connection, *, revoked_at: datetime | None = None) -> None:
     """Start no more checkouts through it. Its webhooks are still heard: open pages may yet be paid, and must count."""
-    Connection.objects.filter(pk=connection.pk).exclude(status="disconnected").update(
-        status="disconnected", disconnected_at=timezone.now()
-    )
+    end(connection, revoked_at=revoked_at)
 
 
 def disconnect_and_leave(connection: Connection) -> bool:

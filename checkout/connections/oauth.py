@@ -17,6 +17,7 @@ from django.utils import timezone
 from checkout.connections.connecting import clash, keep, leave_account
 from checkout.connections.errors import AlreadyConnected, OAuthRefused, ProbeFailed
 from checkout.connections.probing import is_live_here, probe
+from checkout.connections.standing import tell_of_return
 from checkout.connectors.base import ConnectionRevoked, ConnectorError, PspRejected
 from checkout.connectors.stripe import oauth
 from merchants.models import Connection, Merchant, OAuthState
@@ -126,6 +127,7 @@ def _revived(candidate: Connection) -> Connection | None:
             gone = Connection.objects.filter(pk=own.pk, status=Connection.Status.DISCONNECTED)
             if not gone.update(status=own.status, disconnected_at=None, connected_at=own.connected_at):
                 raise AlreadyConnected()
+            tell_of_return(own)
     except IntegrityError as error:
         raise clash(error) from None
     return own

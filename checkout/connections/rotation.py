@@ -7,6 +7,7 @@ from django.db import transaction
 
 from checkout.connections.errors import ConnectionNotFound, Disconnected, NoKeyToReplace, NoSecretToGive
 from checkout.connections.probing import checked_credentials, checked_secret, kind_of, probe
+from checkout.connections.standing import restore
 from checkout.connectors.registry import Kind
 from merchants.models import Connection
 
@@ -72,9 +73,8 @@ def replace_key(connection: Connection, credentials: Mapping[str, object]) -> Co
     with transaction.atomic():
         own = _locked(connection)
         own.credentials = candidate.credentials
-        if own.status == Connection.Status.DEGRADED:
-            own.status = Connection.Status.ACTIVE
-        own.save(update_fields=["credentials", "status"])
+        own.save(update_fields=["credentials"])
+        restore(own)
     log.info("connection %s has a new key", own.pk)
     return own
 

@@ -19,6 +19,8 @@ from rako.core.rate_limits import PER_MINUTE, Rate, Tier, charging
 PREFIX = "aap_"
 _SHOWN = 12
 LONGEST = 128
+# What a reply says to the key's owner, whatever was asked.
+NOTICE = "Rako-Notice"
 _USABLE = "key.revoked_at IS NULL AND (key.expires_at IS NULL OR key.expires_at > statement_timestamp())"
 
 
@@ -55,12 +57,15 @@ class ApiKey(models.Model):
 
     # Of a key that `admit` found: this request is counted in it.
     rate: Rate
+    notice: str | None = None
 
     objects = ApiKeyQuerySet.as_manager()
 
     # What each kind adds: SQL, from behind SELECT, that finds `key` by its digest if its owner is active. Its columns
     # have different names; the key's is `id`.
     owner_lookup: ClassVar[str]
+    # SQL beside it: text for the owner, or NULL (`also_tell`).
+    notice_lookup: ClassVar[str] = "NULL"
 
     class Meta:
         abstract = True
@@ -89,7 +94,7 @@ class ApiKey(models.Model):
         What is not read here, Django loads when it is asked for.
         """
         row = cls._first(cls._lookup(), key)
-        return None if row is None else cls.with_owner(row[1:])
+        return None if row is None else cls.with_owner(row[2:])
 
     @classmethod
     def admit(cls, key: str) -> Self | None:
@@ -101,14 +106,19 @@ class ApiKey(models.Model):
         row = cls._first(charging(cls._lookup()), key)
         if row is None:
             return None
-        now, used, ends_at, per_minute, *owned = row
+        now, used, ends_at, per_minute, notice, *owned = row
         found = cls.with_owner(tuple(owned))
-        found.rate = Rate.of(per_minute, now, used, ends_at)
+        found.rate, found.notice = Rate.of(per_minute, now, used, ends_at), notice
         return found
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every reply to a request with the key carries, once it was admitted."""
+        return self.rate.headers | ({} if self.notice is None else {NOTICE: self.notice})
 
     @classmethod
     def _lookup(cls) -> str:
-        return f"SELECT {PER_MINUTE}, {cls.owner_lookup} AND {_USABLE}"
+        return f"SELECT {PER_MINUTE}, {cls.notice_lookup} AS notice, {cls.owner_lookup} AND {_USABLE}"
 
     @staticmethod
     def _first(sql: str, key: str) -> tuple[Any, ...] | None:
@@ -143,3 +153,10 @@ def key_kind(kind: str) -> Any:
 def kinds() -> dict[str, type[ApiKey]]:
     """The registered kinds of key."""
     return _kinds
+
+
+def also_tell(kind: str, sql: str) -> None:
+    """Have replies to keys of a kind carry the text that an expression of SQL over the key's row comes to, as `NOTICE`,
+    unless it is NULL. For AppConfig.ready of an app above; every request of the API evaluates it, so it is a cheap one.
+    """
+    _kinds[kind].notice_lookup = sql

@@ -27,7 +27,7 @@ class KeyAuthentication(BaseAuthentication):
         for kind in sorted(kinds(), key=lambda kind: kind not in wanted):
             if (found := kinds()[kind].admit(key)) is not None:
                 # For the middleware: faults of ours carry the headers, too.
-                request._request.rako_rate = found.rate  # type: ignore[attr-defined]  # an open object
+                request._request.rako_headers = found.headers  # type: ignore[attr-defined]  # an open object
                 found.rate.check()
                 if kind not in wanted:
                     raise Forbidden(f"This endpoint needs {' or '.join(_with_article(name) for name in wanted)} key")

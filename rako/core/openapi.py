@@ -12,6 +12,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.utils import OpenApiParameter
 
+from rako.core.api_keys import NOTICE
 from rako.core.errors import (
     BadRequest,
     BodyTooLarge,
@@ -49,6 +50,11 @@ _RATE = {
     "X-RateLimit-Limit": ("Requests a minute that the key may make.", 60),
     "X-RateLimit-Remaining": ("How many of them are left.", 59),
     "X-RateLimit-Reset": ("When all of them are there again, in Unix seconds.", 1795600000),
+}
+_NOTICE = {
+    "description": "Something that needs the key's owner: `webhook-endpoint-disabled`, and where to see to it.",
+    "schema": {"type": "string"},
+    "example": 'webhook-endpoint-disabled; see="/v1/webhook-endpoints"',
 }
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
@@ -112,7 +118,7 @@ class RakoSchema(AutoSchema):
             replies[str(status)] = _refused(status, refusals)
         headers = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
         if operation.get("security"):
-            headers |= self._rate_headers()
+            headers |= self._key_headers()
             if self.method == "POST":
                 operation.setdefault("parameters", []).append(dict(_IDEMPOTENCY_KEY))
         for reply in replies.values():
@@ -121,11 +127,12 @@ class RakoSchema(AutoSchema):
         operation["responses"] = dict(sorted(replies.items()))
         return operation
 
-    def _rate_headers(self) -> dict[str, dict[str, str]]:
+    def _key_headers(self) -> dict[str, dict[str, str]]:
         for name, (text, example) in _RATE.items():
             header = {"description": text, "schema": {"type": "integer"}, "example": example}
             self._register("headers", name, header)
-        return {name: {"$ref": f"#/components/headers/{name}"} for name in _RATE}
+        self._register("headers", NOTICE, _NOTICE)
+        return {name: {"$ref": f"#/components/headers/{name}"} for name in (*_RATE, NOTICE)}
 
     def _register(self, kind: str, name: str, schema: dict[str, Any]) -> None:
         component = ResolvedComponent(name, kind, schema, name)  # type: ignore[no-untyped-call]

@@ -20,7 +20,8 @@ Handler = Callable[[HttpRequest], HttpResponse]
 def request_ids(get_response: Handler) -> Handler:
     """Give each request an id, send it as `X-Request-Id`, and log method, path, status and time.
 
-    If a key came, the reply says where it stands with its limit (`rako.core.api_views`).
+    If a key came, the reply says where it stands with its limit, and what its owner should know
+    (`rako.core.api_views`).
 
     The query string is left out on purpose: `?api_key=` must never reach a log (protocol, section 0).
     """
@@ -30,9 +31,8 @@ def request_ids(get_response: Handler) -> Handler:
         started = time.perf_counter()
         response = _refusal(request) or get_response(request)
         response["X-Request-Id"] = request.rako_id  # type: ignore[attr-defined]
-        if (rate := getattr(request, "rako_rate", None)) is not None:
-            for name, value in rate.headers.items():
-                response[name] = value
+        for name, value in getattr(request, "rako_headers", {}).items():
+            response[name] = value
         if not response.streaming:
             response["Content-Length"] = len(response.content)
         elapsed_ms = (time.perf_counter() - started) * 1000

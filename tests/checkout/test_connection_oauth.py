@@ -9,6 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from ledger.models import Entry
 from merchants.models import Connection, OAuthState
 from tests import staff
 from tests.checkout.onboarding import at_stripe, connect_shop, connected, platform
@@ -179,6 +180,8 @@ def test_the_same_account_takes_up_its_old_connection(boss, merchant, platform, 
 
     again = merchant.connections.get()
     assert (again.pk, again.status, again.disconnected_at) == (link.pk, "active", None)
+    told = Entry.objects.filter(stream_id=link.pk).order_by("stream_seq").values_list("kind", flat=True)
+    assert list(told) == ["connection.disconnected", "connection.restored"]
 
 
 def test_a_connected_merchant_does_not_set_off(boss, merchant, platform):

@@ -1,10 +1,14 @@
 """A connection that stands: its key replaced, its health checked, and ended."""
 
+import json
+
 import pytest
 
 from checkout.connections import add_webhook_secret, check, disconnect, disconnect_and_leave, replace_key
 from checkout.connections import errors as refusals
 from checkout.start import start_checkout
+from checkout.verification import connection_findings
+from ledger.models import Entry
 from merchants.models import Connection
 from rako.core.errors import RakoError
 from tests.checkout.onboarding import NEWER, SECRET, at_stripe, connect_shop, connected, key_of, platform
@@ -149,3 +153,33 @@ def test_a_merchant_who_left_at_stripe_is_found_out_by_a_check(merchant, platfor
     with pytest.raises(refusals.CredentialsRefused):
         check(link)
     assert fresh(link).status == "degraded"
+
+
+def told_of(link):
+    """What the ledger tells of a connection: kind and reason, oldest first."""
+    entries = Entry.objects.filter(stream_id=link.pk, merchant_id=link.merchant_id).order_by("stream_seq")
+    return [(entry.kind, json.loads(bytes(entry.body))["facts"]["reason"]) for entry in entries]
+
+
+def test_the_ledger_tells_what_becomes_of_a_connection(link, at_stripe):
+    revoke(link, at_stripe)
+    for _ in range(2):
+        with pytest.raises(refusals.CredentialsRefused):
+            check(link)
+    replace_key(link, {"api_key": key_of(at_stripe)})
+    for _ in range(2):
+        disconnect(link)
+
+    assert told_of(link) == [
+        ("connection.degraded", "credentials_refused"),
+        ("connection.restored", "credentials_accepted"),
+        ("connection.disconnected", "asked"),
+    ]
+    assert list(connection_findings()) == []
+
+
+def test_a_connection_that_is_not_as_it_was_told_is_found(link):
+    disconnect(link)
+    Connection.objects.update(status="active", disconnected_at=None)
+
+    assert [finding.subject for finding in connection_findings()] == [f"connection {link.pk}"]

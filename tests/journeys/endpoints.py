@@ -157,7 +157,7 @@ ENDPOINTS = (
         query={
             "limit": "limit", "cursor": "cursor", "status": "word", "attributionPath": "word",
             "verificationLevel": "word", "sessionId": "id", "orderReference": "reference", "from": "moment",
-            "to": "moment",
+            "to": "moment", "batchId": "id", "payoutId": "id",
         },
     ),
     Endpoint(
@@ -278,6 +278,7 @@ ENDPOINTS = (
             "description": Field("text", longest=200, may_be_empty=True),
             "eventTypes": Field("list"),
             "status": Field("text"),
+            "since": Field("text"),
         },
     ),
     Endpoint("DELETE", "v1/webhook-endpoints/<str:endpoint_id>", "both"),

@@ -10,8 +10,8 @@ from ledger.reports import Report, report_conversion
 from ledger.sequencer import Sequencer
 from notifications import courier
 from notifications.courier import Courier
-from notifications.delivering import AT_ONCE
-from notifications.endpoints import send_test
+from notifications.delivering import AT_ONCE, PER_OWNER
+from notifications.endpoints import MOST, send_test
 from notifications.models import Attempt, Message
 from tests.factories import MerchantFactory, RecommendationFactory
 from tests.notifications.conftest import endpoint_of
@@ -75,6 +75,29 @@ def test_a_slow_receiver_does_not_delay_another(receiver):
             gate.set()
 
     assert arrived  # while the slow one had not answered once
+
+
+def test_ten_slow_endpoints_of_one_owner_do_not_delay_another(receiver):
+    slow, quick = (MerchantFactory(connected=False) for _ in range(2))
+    gate = threading.Event()
+    with receiving() as stuck:
+        stuck.on_request = lambda: gate.wait(20)
+        for endpoint in [endpoint_of(slow, stuck.url) for _ in range(MOST)]:
+            for _ in range(AT_ONCE):
+                send_test(endpoint)
+        other = endpoint_of(quick, receiver.url)
+
+        with at_work():
+            until(lambda: len(stuck.got) == PER_OWNER)
+            started = time.monotonic()
+            send_test(other)
+            arrived = until(lambda: receiver.got)
+            waited, held = time.monotonic() - started, len(stuck.got)
+            gate.set()
+
+    assert arrived
+    assert waited < 1.5
+    assert held == PER_OWNER  # and not one of them was answered
 
 
 def test_what_is_on_its_way_when_it_stops_is_noted(receiver):

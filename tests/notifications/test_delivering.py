@@ -10,11 +10,11 @@ from django.db import connection
 from django.utils import timezone
 
 from notifications import delivering
-from notifications.delivering import LEASE, claim, deliver_due, forget_old, report, send
+from notifications.delivering import LEASE, PER_OWNER, claim, deliver_due, forget_old, report, send
 from notifications.endpoints import OVERLAP, delete_endpoint, disable, resend, rotate_secret, send_test
 from notifications.models import Attempt, Endpoint, Message
 from notifications.schedule import ATTEMPTS, GIVEN_UP_AFTER, PAUSES
-from tests.factories import MerchantFactory
+from tests.factories import BuilderFactory, MerchantFactory
 from tests.notifications.conftest import endpoint_of, types_of
 from tests.notifications.receiver import receiving
 from tests.threads import race
@@ -251,6 +251,21 @@ def test_a_slow_endpoint_has_only_so_much_on_its_way(endpoint, receiver):
     assert second == []
 
 
+def test_an_owner_has_only_so_much_on_its_way_whichever_its_endpoints(endpoint, receiver):
+    endpoints = [endpoint, *(endpoint_of(endpoint.merchant, receiver.url) for _ in range(PER_OWNER - 1))]
+    for each in endpoints:
+        for _ in range(delivering.AT_ONCE):
+            send_test(each)
+    other = send_test(endpoint_of(BuilderFactory(), receiver.url))
+
+    first, second = claim(100), claim(100)
+
+    theirs = [each.endpoint_id for each in first if each.message_id != other.pk]
+    assert sorted(theirs) == sorted(each.pk for each in endpoints)  # one of each, as far as it goes
+    assert other.pk in {each.message_id for each in first}
+    assert second == []
+
+
 @pytest.mark.django_db(transaction=True)
 def test_eight_workers_send_each_message_once(receiver):
     endpoints = [endpoint_of(MerchantFactory(connected=False), receiver.url) for _ in range(5)]
@@ -294,3 +309,19 @@ def test_messages_are_forgotten_after_a_month(endpoint, message):
     assert forget_old() == 1
     assert list(Message.objects.all()) == [young]
     assert Attempt.objects.count() == 0
+
+
+def test_a_lease_that_nobody_ended_does_not_keep_a_message(endpoint, message):
+    claim(1)
+    disable(endpoint, Endpoint.Because.STAFF)
+    in_a_month = timezone.now() + timedelta(days=31)
+
+    assert forget_old(in_a_month) == 1
+    assert Message.objects.count() == 0
+
+
+def test_what_is_being_sent_is_not_forgotten(endpoint, message):
+    claim(1)
+    Message.objects.update(created_at=timezone.now() - timedelta(days=31))
+
+    assert forget_old() == 0

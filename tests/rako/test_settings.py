@@ -56,11 +56,11 @@ def names_read():
     return set(re.findall(r'setting\(\s*"([A-Z_]+)"', (ROOT / "rako" / "settings.py").read_text()))
 
 
-def checked(**environment):
-    """`manage.py check` in an environment of nothing but this."""
+def checked(*arguments, **environment):
+    """`manage.py check`, or Python with other arguments, in an environment of nothing but this."""
     clean = {"PATH": os.environ["PATH"], "RAKO_DATA_DIR": str(settings.RAKO_DATA_DIR)}
     return subprocess.run(
-        [sys.executable, "manage.py", "check"],
+        [sys.executable, *(arguments or ("manage.py", "check"))],
         cwd=ROOT,
         env=clean | environment,
         capture_output=True,
@@ -89,6 +89,23 @@ def test_an_empty_environment_is_a_sandbox_without_complaints():
 
 def test_live_webhooks_never_go_to_this_machine():
     assert "RAKO_WEBHOOK_LOOPBACK is malformed" in checked(RAKO_MODE="live", RAKO_WEBHOOK_LOOPBACK="yes").stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "is_sent_to"),
+    [
+        ({}, "True"),
+        ({"RAKO_BASE_URL": "http://[::1]:3456"}, "True"),
+        ({"RAKO_BASE_URL": "https://rako.example"}, "False"),
+        ({"RAKO_BASE_URL": "http://192.168.0.2:3456"}, "False"),
+        ({"RAKO_BASE_URL": "https://rako.example", "RAKO_WEBHOOK_LOOPBACK": "yes"}, "True"),
+        ({"RAKO_WEBHOOK_LOOPBACK": "no"}, "False"),
+    ],
+)
+def test_webhooks_go_to_this_machine_by_themselves_only_where_all_of_rako_is_there(environment, is_sent_to):
+    asked = "from rako import settings; print(settings.RAKO_WEBHOOK_LOOPBACK)"
+
+    assert checked("-c", asked, **environment).stdout == f"{is_sent_to}\n"
 
 
 def test_another_database_than_postgresql_is_refused():

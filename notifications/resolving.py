@@ -1,0 +1,49 @@
+"""Resolves names within a time. The C library knows no deadline: with a name server that is silent, it takes as long as
+its own settings say, and cannot be called off. So it waits in a thread of its own, and not with the sender.
+
+Who asks for a name that is being asked for already waits for the same answer: one host, however many messages go there,
+holds one thread. No answer is kept: what a name resolves to is judged each time something is sent.
+"""
+
+import threading
+from concurrent.futures import Future
+
+from notifications.addresses import Resolver
+
+# More than workers send at a time, for lookups that were given up hold their threads on.
+AT_ONCE = 64
+_Asked = tuple[Resolver, str, int]
+_asked: dict[_Asked, Future[list[str]]] = {}
+_lock = threading.Lock()
+
+
+def resolve_within(seconds: float, resolver: Resolver, host: str, port: int) -> list[str]:
+    """The addresses of a host. Raises TimeoutError, at once if all threads wait, or what the resolver does."""
+    asked = (resolver, host, port)
+    with _lock:
+        answer = _asked.get(asked)
+        if answer is None:
+            if len(_asked) >= AT_ONCE:
+                raise TimeoutError
+            answer = _asked[asked] = Future()
+            # A daemon: a worker that ends does not wait for name servers.
+            threading.Thread(target=_ask, args=(asked, answer), name=f"resolve {host}", daemon=True).start()
+    return answer.result(seconds)
+
+
+def _ask(asked: _Asked, answer: Future[list[str]]) -> None:
+    resolver, host, port = asked
+    try:
+        found = resolver(host, port)
+    except BaseException as error:  # whatever it is, it is for those who wait
+        _forget(asked)
+        answer.set_exception(error)
+    else:
+        _forget(asked)
+        answer.set_result(found)
+
+
+def _forget(asked: _Asked) -> None:
+    """Before the answer is given: who comes after it asks anew."""
+    with _lock:
+        del _asked[asked]
