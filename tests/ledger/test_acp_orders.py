@@ -10,7 +10,7 @@ from ledger.verification.evidence import evidence_differences
 from ledger.verification.told import told_by
 from tests.factories import MerchantFactory, OfferFactory, RecommendationFactory
 from tests.ledger.disputing import PERCENT
-from tests.ledger.ordering import Shop, refund, token_of
+from tests.ledger.ordering import DETAILS, Shop, refund, token_of
 from tests.threads import race
 
 
@@ -53,6 +53,24 @@ def test_a_shop_may_repeat_the_agents_claim_instead(shop, recommendation):
     body = json.dumps({"type": "order_create", "data": shop.order(affiliate_attribution=claim)}).encode()
 
     assert shop.send(body).json()["status"] == "conversion_recorded"
+
+
+def test_an_order_may_say_all_that_acp_knows_and_no_name_or_address_is_kept(shop, order):
+    reply = shop.tell(order | DETAILS, "order_create").json()
+
+    conversion = Conversion.objects.get()
+    kept = json.dumps(Evidence.objects.get().details)
+    assert (reply["status"], conversion.transaction_value_minor) == ("conversion_recorded", 1000)
+    assert not any(text in kept for text in ("Ada", "Street", "shop.example", "Ring twice", "SIM"))
+
+
+def test_a_whole_number_may_be_written_with_a_point(shop, order):
+    total = {"type": "total", "display_text": "Total", "amount": 1000.0}
+
+    shop.tell(order | {"totals": [total], "adjustments": [refund(400.0)]}, "order_create")
+
+    conversion = Conversion.objects.get()
+    assert (conversion.transaction_value_minor, conversion.refunded_minor) == (1000, 400)
 
 
 def test_later_events_of_the_order_change_nothing(shop, order):
