@@ -117,6 +117,8 @@ def _text(value: Any, name: str, longest: int = 100) -> str:
 
 
 def _amount(value: Any, name: str) -> int:
+    if type(value) is float and value.is_integer():  # JSON Schema counts 1000.0 among the integers
+        value = int(value)
     if type(value) is not int or not 0 <= value <= MAX_MINOR:
         raise MalformedEvent(f"{name} must be a whole number of minor units")
     return value

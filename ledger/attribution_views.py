@@ -25,8 +25,6 @@ from sessions_app import attribution_token
 from sessions_app.models import Recommendation
 from sessions_app.wire import OfferSummary
 
-_LONGEST_REQUEST_ID = 200
-
 
 def _header(name: str, text: str) -> OpenApiParameter:
     schema = {"type": "string", "pattern": "^[ -~]*$"}
@@ -71,6 +69,10 @@ class OrderEventReply(WireSerializer):
     conversion_id = serializers.CharField(required=False)
     code = serializers.CharField(required=False)
     reason = serializers.CharField(required=False)
+
+    def get_fields(self) -> dict[str, Any]:
+        """With ACP's own field, spelt as ACP has it."""
+        return super().get_fields() | {"request_id": serializers.CharField(required=False)}
 
 
 class VerifyTokenView(MerchantView):
@@ -176,5 +178,5 @@ class OrderEventsView(PublicView):
         if result.conversion is not None:
             reply["conversionId"] = result.conversion.pk
         reply |= {name: text for name, text in (("code", result.code), ("reason", result.reason)) if text}
-        request_id = request.headers.get("Request-Id", "")[:_LONGEST_REQUEST_ID]
+        request_id = request.headers.get("Request-Id", "")
         return Response(reply | {"request_id": request_id} if request_id.isascii() and request_id else reply)

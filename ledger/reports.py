@@ -148,15 +148,19 @@ def content_of(report: Report, recommendation: Recommendation) -> dict[str, Any]
 
 def _repeats(content: dict[str, Any], earlier: Evidence) -> bool:
     """Whether a report says what an earlier one said, or that and the service date, which was not known then."""
-    told, now = _without_proofs(earlier.details), _without_proofs(content)
+    told, now = (_stated(each, earlier.conversion) for each in (earlier.details, content))
     if told == now | {"service_date": None}:
         return now["service_date"] is None or _starts_with_service(earlier.conversion)
     return told == now
 
 
-def _without_proofs(content: dict[str, Any]) -> dict[str, Any]:
-    """What is stated of the sale: by which token or event it came is kept, and may be another the next time."""
-    return {name: value for name, value in content.items() if name not in REDEEMED}
+def _stated(content: dict[str, Any], conversion: Conversion) -> dict[str, Any]:
+    """What is stated of the sale: by which token or event it came is kept, and may be another the next time.
+
+    A report that names no recommendation means the one that has the sale; events and tokens always name it.
+    """
+    named = content["recommendation_id"] or conversion.recommendation_id
+    return {name: value for name, value in content.items() if name not in REDEEMED} | {"recommendation_id": named}
 
 
 def _starts_with_service(conversion: Conversion) -> bool:

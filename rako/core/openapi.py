@@ -30,6 +30,8 @@ from rako.core.money import MAX_MINOR
 from rako.core.rate_limits import RateLimited
 from rako.core.wire import sentence
 
+# What the names of schemes end in whose key is in the query.
+IN_QUERY = "InQuery"
 M = TypeVar("M", bound=Callable[..., Any])
 _ERROR = {
     "type": "object",
@@ -118,6 +120,7 @@ class RakoSchema(AutoSchema):
             replies[str(status)] = _refused(status, refusals)
         headers = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
         if operation.get("security"):
+            operation["security"] = _or_in_query(operation["security"])
             headers |= self._key_headers()
             if self.method == "POST":
                 operation.setdefault("parameters", []).append(dict(_IDEMPOTENCY_KEY))
@@ -180,6 +183,11 @@ def _of_body(reader: Any) -> Iterator[RakoError]:
     yield _as(415, "unsupported_media_type", 'Unsupported media type "text/plain" in request.')
 
 
+def _or_in_query(security: list[dict[str, list[str]]]) -> list[dict[str, list[str]]]:
+    # A new list: a view that declares its own has that one for the whole process.
+    return [*security, *({f"{name}{IN_QUERY}": []} for choice in security for name in choice)]
+
+
 def _as(status: int, code: str, message: str) -> RakoError:
     error = RakoError(message, code=code)
     error.status = status
@@ -199,22 +207,22 @@ def _refused(status: int, refusals: list[RakoError]) -> dict[str, Any]:
 
 
 class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the base class is untyped
-    """`Authorization: Bearer aap_…`, of the kinds that the view takes."""
+    """`Authorization: Bearer aap_…`, of the kinds that the view takes; RakoSchema adds those in the query."""
 
     target_class = "rako.core.api_views.KeyAuthentication"
-    name = ["agentKey", "merchantKey"]
+    name = ["agentKey", "merchantKey", f"agentKey{IN_QUERY}", f"merchantKey{IN_QUERY}"]
 
     def get_security_requirement(self, auto_schema: AutoSchema) -> list[dict[str, list[str]]]:
         view: Any = auto_schema.view
         return [{f"{kind}Key": []} for kind in view.key_kinds]
 
     def get_security_definition(self, auto_schema: AutoSchema) -> list[dict[str, Any]]:
-        return [_key_of("an agent: it searches, recommends and buys"), _key_of("a merchant: it reports its sales")]
-
-
-def _key_of(whom: str) -> dict[str, Any]:
-    text = f"The key of {whom}. `?api_key=aap_…` is accepted, too, and reaches no log."
-    return {"type": "http", "scheme": "bearer", "bearerFormat": "aap_…", "description": text}
+        whose = ("an agent: it searches, recommends and buys", "a merchant: it reports its sales")
+        in_header = {"type": "http", "scheme": "bearer", "bearerFormat": "aap_…"}
+        in_query = {"type": "apiKey", "in": "query", "name": "api_key"}
+        return [in_header | {"description": f"The key of {whom}."} for whom in whose] + [
+            in_query | {"description": f"The key of {whom}. The header wins; the key reaches no log."} for whom in whose
+        ]
 
 
 class TextSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # the base class is untyped

@@ -7,6 +7,7 @@ from typing import Any
 
 from drf_spectacular.generators import SchemaGenerator
 
+from rako.core.openapi import IN_QUERY
 from rako.reference.schema import operations
 
 
@@ -29,7 +30,7 @@ class Operation:
     @property
     def keys(self) -> list[str]:
         """The schemes that open it: agentKey, merchantKey; none for a public one."""
-        return [name for choice in self.told["security"] for name in choice]
+        return [name for choice in self.told["security"] for name in choice if not name.endswith(IN_QUERY)]
 
     @property
     def body(self) -> Any:

@@ -5,11 +5,11 @@ import re
 
 import pytest
 from django.conf import settings
-from jsonschema import Draft202012Validator
 
+from rako.reference.told import by_id
 from tests.conftest import Api
 from tests.factories import AgentKeyFactory, MerchantKeyFactory, OfferFactory
-from tests.schemas.acp import AFFILIATE_ATTRIBUTION, ORDER_EVENT
+from tests.schemas import acp
 
 DOC = (settings.BASE_DIR / "docs" / "bridges.md").read_text()
 
@@ -42,7 +42,7 @@ def test_bridges_look_as_documented(story):
         documented = json.loads(example(f"bridges.{name}"))
         given = reply["bridges"][name]
         assert {key: list(value) for key, value in given.items()} == {key: list(documented[key]) for key in documented}
-    Draft202012Validator(AFFILIATE_ATTRIBUTION).validate(json.loads(example("bridges.acp"))["affiliate_attribution"])
+    acp.judge("AffiliateAttribution").validate(json.loads(example("bridges.acp"))["affiliate_attribution"])
 
 
 def test_a_merchant_verifies_here_and_offline_and_redeems(story):
@@ -62,13 +62,20 @@ def test_a_shop_signs_and_sends_its_order(story):
     api, merchant, reply = story
     token = reply["bridges"]["acp"]["affiliate_attribution"]["token"]
     secret = api.post("/v1/acp/secret").json()["secret"]
-    Draft202012Validator(ORDER_EVENT).validate(json.loads(example("event")))
+    acp.judge("WebhookEvent").validate(json.loads(example("event")))
     body = example("event").replace("<the token>", token).encode()
 
     shop = Api(None)
-    shop._headers = {"Merchant-Signature": program("sign")["merchant_signature"](body, secret)}
+    signature = program("sign")["merchant_signature"](body, secret)
+    acp.judge("MerchantSignature").validate(signature)
+    shop._headers = {"Merchant-Signature": signature}
     answer = shop.send("POST", f"/v1/acp/orders/{merchant.pk}", body).json()
 
+    acp.judge("WebhookReply").validate(answer)
     documented = json.loads(example("reply"))
     assert answer | {"conversionId": "…"} == documented
     assert api.get(f"/v1/conversions/{answer['conversionId']}").json()["verificationLevel"] == "merchant_reported"
+
+
+def test_the_reference_shows_an_event_that_acp_allows():
+    acp.judge("WebhookEvent").validate(by_id()["receiveOrderEvent"].body)

@@ -2,15 +2,17 @@
 
 import hashlib
 import json
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from ledger.models import Conversion, Event, Evidence
 from ledger.verification.evidence import evidence_differences
 from ledger.verification.told import told_by
 from tests.factories import MerchantFactory, OfferFactory, RecommendationFactory
 from tests.ledger.disputing import PERCENT
-from tests.ledger.ordering import Shop, refund, token_of
+from tests.ledger.ordering import DETAILS, Shop, refund, token_of
 from tests.threads import race
 
 
@@ -53,6 +55,24 @@ def test_a_shop_may_repeat_the_agents_claim_instead(shop, recommendation):
     body = json.dumps({"type": "order_create", "data": shop.order(affiliate_attribution=claim)}).encode()
 
     assert shop.send(body).json()["status"] == "conversion_recorded"
+
+
+def test_an_order_may_say_all_that_acp_knows_and_no_name_or_address_is_kept(shop, order):
+    reply = shop.tell(order | DETAILS, "order_create").json()
+
+    conversion = Conversion.objects.get()
+    kept = json.dumps(Evidence.objects.get().details)
+    assert (reply["status"], conversion.transaction_value_minor) == ("conversion_recorded", 1000)
+    assert not any(text in kept for text in ("Ada", "Street", "shop.example", "Ring twice", "SIM"))
+
+
+def test_a_whole_number_may_be_written_with_a_point(shop, order):
+    total = {"type": "total", "display_text": "Total", "amount": 1000.0}
+
+    shop.tell(order | {"totals": [total], "adjustments": [refund(400.0)]}, "order_create")
+
+    conversion = Conversion.objects.get()
+    assert (conversion.transaction_value_minor, conversion.refunded_minor) == (1000, 400)
 
 
 def test_later_events_of_the_order_change_nothing(shop, order):
@@ -229,10 +249,80 @@ def test_a_cancellation_counts_whatever_total_it_names(shop, order):
     assert (reply["status"], Conversion.objects.get().status) == ("clawback_recorded", "clawed_back")
 
 
-def test_a_shop_may_report_what_its_events_told_before(shop, order, as_merchant, recommendation):
+@pytest.fixture
+def report(as_merchant, recommendation):
+    """Reports the order by the API, with changes to the body."""
+    told = {"sessionId": recommendation.session_id, "orderReference": "ord_1", "transactionValue": 10}
+
+    def post(**changes):
+        body = {name: value for name, value in (told | changes).items() if value is not None}
+        return as_merchant(recommendation.offer.merchant).post("/v1/conversions", body)
+
+    return post
+
+
+@pytest.mark.parametrize("named", ["by its session", "by its recommendation", "by a token"])
+def test_a_shop_may_report_what_its_events_told_before(shop, order, report, recommendation, named):
     shop.tell(order, "order_create")
 
-    body = {"attributionToken": token_of(recommendation), "orderReference": "ord_1", "transactionValue": 10}
-    reply = as_merchant(recommendation.offer.merchant).post("/v1/conversions", body)
+    reply = report(
+        **{
+            "by its session": {},
+            "by its recommendation": {"recommendationId": recommendation.pk},
+            "by a token": {"attributionToken": token_of(recommendation), "sessionId": None},
+        }[named]
+    )
 
     assert (reply.status_code, reply.json().get("conversionId")) == (200, Conversion.objects.get().pk)
+    assert (Evidence.objects.count(), Event.objects.count()) == (1, 0)
+
+
+def test_a_report_may_add_when_the_flight_is(shop, order, report):
+    shop.tell(order, "order_create")
+    tomorrow = (timezone.now() + timedelta(days=1)).date()
+
+    reply = report(serviceDate=tomorrow.isoformat())
+
+    ends_at = Conversion.objects.get().validation_ends_at
+    assert (reply.status_code, ends_at is not None and ends_at.date() > tomorrow) == (200, True)
+
+
+def test_a_later_recommendation_does_not_make_it_another_report(shop, order, report, recommendation):
+    shop.tell(order, "order_create")
+    RecommendationFactory(session=recommendation.session, offer=OfferFactory(merchant=recommendation.offer.merchant))
+
+    assert report().json()["conversionId"] == Conversion.objects.get().pk
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"transactionValue": 11}, {"occurredAt": "2026-11-20T10:00:00Z"}, {"paymentReference": "pay_1"}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_report_that_says_something_else_than_the_event_is_refused(shop, order, report, changes):
+    shop.tell(order, "order_create")
+
+    reply = report(**changes)
+
+    assert (reply.status_code, reply.headers["X-Error-Code"]) == (409, "report_conflict")
+    assert reply.json() == {"error": "This orderReference was already reported with other content"}
+
+
+def test_another_recommendation_of_the_session_is_something_else(shop, order, report, recommendation):
+    offer = OfferFactory(merchant=recommendation.offer.merchant)
+    other = RecommendationFactory(session=recommendation.session, offer=offer)
+    shop.tell(order, "order_create")
+
+    reply = report(recommendationId=other.pk)
+
+    assert (reply.status_code, reply.headers["X-Error-Code"]) == (409, "report_conflict")
+
+
+def test_an_event_of_an_order_that_was_reported_by_its_session_is_the_same(shop, order, report):
+    conversion_id = report().json()["conversionId"]
+
+    assert shop.tell(order, "order_create").json() | {"received": True} == {
+        "received": True,
+        "status": "duplicate",
+        "conversionId": conversion_id,
+    }

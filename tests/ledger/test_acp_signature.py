@@ -35,6 +35,12 @@ def test_a_signed_event_is_received(shop):
     assert (reply.status_code, reply.json()["status"], reply.json()["request_id"]) == (200, "ignored", "req-1")
 
 
+def test_a_request_id_comes_back_whole(shop):
+    request_id = "req-" + "1" * 500
+
+    assert shop.send(BODY, **{"Request-Id": request_id}).json()["request_id"] == request_id
+
+
 @pytest.mark.parametrize("age", [-299, 299])
 def test_clocks_may_differ_by_five_minutes(shop, age):
     assert shop.send(BODY, signature=shop.sign(BODY, age=age)).status_code == 200

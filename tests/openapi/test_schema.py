@@ -2,6 +2,7 @@
 
 import pytest
 from django.core.management import call_command
+from drf_spectacular.generators import SchemaGenerator
 from jsonschema import Draft202012Validator
 
 from rako.reference import examples
@@ -95,3 +96,21 @@ def test_a_key_of_either_kind_has_a_scheme_of_its_own():
     assert by_id()["reportConversion"].keys == ["merchantKey"]
     assert by_id()["getSession"].keys == ["agentKey", "merchantKey"]
     assert by_id()["verifyCode"].told["security"] == []
+
+
+def test_a_key_may_be_in_the_query_instead():
+    schemes = schema()["components"]["securitySchemes"]
+
+    for name, scheme in schemes.items():
+        in_query = name.endswith("InQuery")
+        assert (scheme["type"], scheme.get("in"), scheme.get("name")) == (
+            ("apiKey", "query", "api_key") if in_query else ("http", None, None)
+        )
+    assert by_id()["recommend"].told["security"] == [{"agentKey": []}, {"agentKeyInQuery": []}]
+    assert len(schemes) == 4
+
+
+def test_a_schema_that_is_made_again_is_the_same():
+    again = SchemaGenerator().get_schema(request=None, public=True)
+
+    assert again == schema()

@@ -9,7 +9,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.test import override_settings
 from django.utils import timezone
-from jsonschema import Draft202012Validator, FormatChecker
 from ucp_sdk.models.schemas.shopping.checkout_complete_request import CheckoutCompleteRequest
 from ucp_sdk.models.schemas.shopping.checkout_create_request import CheckoutCreateRequest
 
@@ -17,9 +16,12 @@ from rako.core import base64url
 from sessions_app import attribution_token
 from sessions_app.models import AttributionKey
 from tests.factories import OfferFactory, RecommendationFactory, SessionFactory
-from tests.schemas.acp import AFFILIATE_ATTRIBUTION
+from tests.schemas import acp
 
-ACP = Draft202012Validator(AFFILIATE_ATTRIBUTION, format_checker=FormatChecker())
+# What an agent sends of its own: a first touch, and a last one.
+CREATED = {"line_items": [{"id": "item_1"}], "currency": "gbp", "capabilities": {}}
+CREDENTIAL = {"type": "spt", "token": "spt_1"}
+COMPLETED = {"payment_data": {"handler_id": "card_1", "instrument": {"type": "card", "credential": CREDENTIAL}}}
 
 
 @pytest.fixture
@@ -69,10 +71,30 @@ def test_an_unknown_bridge_is_refused(recommend, include):
 def test_the_claim_for_acp_is_as_its_schema_has_it(recommend):
     claim = recommend(include=["acp"]).json()["bridges"]["acp"]["affiliate_attribution"]
 
-    ACP.validate(claim)
+    acp.judge("AffiliateAttribution").validate(claim)
 
     assert list(claim) == ["provider", "token", "issued_at", "expires_at"]
     assert claim["provider"] == "rako.sh"
+
+
+@pytest.mark.parametrize(
+    ("request_name", "body", "touchpoint"),
+    [("CheckoutSessionCreateRequest", CREATED, "first"), ("CheckoutSessionCompleteRequest", COMPLETED, "last")],
+    ids=["create", "complete"],
+)
+def test_it_is_merged_into_what_creates_or_completes_an_acp_session(recommend, request_name, body, touchpoint):
+    bridge = recommend(include=["acp"]).json()["bridges"]["acp"]
+
+    acp.judge(request_name).validate(body | bridge)
+    bridge["affiliate_attribution"]["touchpoint"] = touchpoint
+    acp.judge(request_name).validate(body | bridge)
+
+
+def test_acp_has_no_place_for_it_in_what_updates_a_session(recommend):
+    update = acp.judge("CheckoutSessionUpdateRequest")
+
+    assert update.is_valid({"coupons": []})
+    assert not update.is_valid(recommend(include=["acp"]).json()["bridges"]["acp"])
 
 
 def test_the_map_for_ucp_is_as_its_models_have_it(recommend):
