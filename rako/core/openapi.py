@@ -185,7 +185,7 @@ def _of_body(reader: Any) -> Iterator[RakoError]:
 
 def _or_in_query(security: list[dict[str, list[str]]]) -> list[dict[str, list[str]]]:
     # A new list: a view that declares its own has that one for the whole process.
-    return [*security, *({f"{name}{IN_QUERY}": []} for choice in security for name in choice)]
+    return security + [{f"{name}{IN_QUERY}": []} for choice in security for name in choice]
 
 
 def _as(status: int, code: str, message: str) -> RakoError:
