@@ -3,9 +3,8 @@
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import NamedTuple
 
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -16,7 +15,7 @@ from checkout.matching import PATIENCE, await_objects
 from checkout.models import WebhookReceipt
 from checkout.outcomes import Result, apply_outcome
 from checkout.receipts import new_receipt, settle, store_new, stored, telling
-from checkout.sales import connections_at
+from checkout.sales import connection_at
 from checkout.usual import process_usual
 from merchants.models import Connection
 from rako.core.errors import NotFound
@@ -40,52 +39,39 @@ _LOOKED_AT = ("state", "attempts", "result", "conversion_id", "failed_check", "r
 _LOCK = f"SELECT {', '.join(_LOOKED_AT)} FROM checkout_webhookreceipt WHERE id = %s FOR UPDATE"  # noqa: S608
 
 
-class Delivery(NamedTuple):
-    """What was sent to a webhook address: the connection that it names, and what is to be authenticated."""
+def find_connection(kind: str, connection_id: str) -> Connection:
+    """The connection a webhook address names. Raises NotFound; a disconnected one still hears of late payments."""
+    found = connection_at(kind, connection_id) if is_id(connection_id) and is_known(kind) else None
+    if found is None:
+        raise NotFound()
+    return found
 
-    kind: str
-    connection_id: str
-    body: bytes
-    headers: Mapping[str, str]
 
+def receive(connection: Connection, body: bytes, headers: Mapping[str, str]) -> Result:
+    """Authenticate and store a delivery, then process it. Raises BadSignature or MalformedEvent, with nothing stored.
 
-def receive(delivery: Delivery) -> Result:
-    """Authenticate and store a delivery, then process it; with those that come at the same time, if there are any.
-
-    Raises NotFound, BadSignature or MalformedEvent, with nothing stored. The receipt is committed on its own: a fault
-    while processing answers 5xx, and the event is not lost.
+    The receipt is committed on its own: a fault while processing answers 5xx, and the event is not lost. Payments as
+    they usually go are processed with those that come at the same time; whatever else there is to do, a delivery does
+    by itself, so that it holds up nobody.
     """
-    return _receive(delivery)
-
-
-def receive_all(deliveries: Sequence[Delivery]) -> list[Result | Exception]:
-    """What became of deliveries, in order; none of them is told of another one's fault."""
-    # A connection that was disconnected still hears of late payments.
-    named = {
-        (each.kind, each.connection_id) for each in deliveries if is_known(each.kind) and is_id(each.connection_id)
-    }
-    connections = connections_at(named)
-    receipts = [_authenticated(each, connections) for each in deliveries]
-    done = iter(take_in_all([receipt for receipt in receipts if isinstance(receipt, WebhookReceipt)]))
-    return [next(done) if isinstance(receipt, WebhookReceipt) else receipt for receipt in receipts]
-
-
-_receive = Together(receive_all, most=_AT_ONCE)
-
-
-def _authenticated(delivery: Delivery, connections: Mapping[tuple[str, str], Connection]) -> WebhookReceipt | Exception:
-    """A delivery as it is stored, if it is what it says."""
-    connection = connections.get((delivery.kind, delivery.connection_id))
-    if connection is None:
-        return NotFound()
-    try:
-        connector = connector_for(connection)
-        event = connector.verify_webhook(delivery.body, delivery.headers, now=timezone.now())
-    except Exception as error:  # here and below: whoever sent it is told, and nobody else
-        return error
+    event = connector_for(connection).verify_webhook(body, headers, now=timezone.now())
     if event.event_id.startswith(PREFIX):  # the ids of what was answered to us are nobody else's to give
-        return MalformedEvent()
-    return new_receipt(connection, event.event_id, event.event_type, delivery.body, headers=delivery.headers)
+        raise MalformedEvent()
+    receipt = new_receipt(connection, event.event_id, event.event_type, body, headers=headers)
+    return _take_in(receipt) or _process(stored(receipt))[1]
+
+
+def take_in_usual(receipts: Sequence[WebhookReceipt]) -> list[Result | None]:
+    """Store new deliveries, and process those of them that are as usual; None for each that is left to do."""
+    try:
+        done = process_usual(store_new(receipts))
+    except Exception:  # a fault in one is no fault of the others: each finds out for itself
+        log.warning("webhooks that came at the same time are processed one by one", exc_info=True)
+        done = {}
+    return [done.get(receipt.pk) for receipt in receipts]
+
+
+_take_in = Together(take_in_usual, most=_AT_ONCE)
 
 
 def take_in(connection: Connection, event_id: str, event_type: str, body: bytes) -> Result:
@@ -93,28 +79,6 @@ def take_in(connection: Connection, event_id: str, event_type: str, body: bytes)
     source = WebhookReceipt.Source.RECONCILIATION
     receipt = stored(new_receipt(connection, event_id, event_type, body, source=source))
     return _process(receipt, again=True)[1]
-
-
-def take_in_all(receipts: Sequence[WebhookReceipt]) -> list[Result | Exception]:
-    """Store and process new deliveries; what became of each, in order.
-
-    Payments as they usually go are processed together, all else by itself: so is everything when something stands in
-    the way of doing it together.
-    """
-    done: dict[str, Result] = {}
-    if len(receipts) > 1:
-        try:
-            done = process_usual(store_new(receipts))
-        except DatabaseError:
-            log.warning("webhooks that came at the same time are processed one by one", exc_info=True)
-    return [done.get(receipt.pk) or _alone(receipt) for receipt in receipts]
-
-
-def _alone(receipt: WebhookReceipt) -> Result | Exception:
-    try:
-        return _process(stored(receipt))[1]
-    except Exception as error:
-        return error
 
 
 def process(receipt_id: str, *, again: bool = False) -> tuple[WebhookReceipt, Result]:

@@ -62,6 +62,7 @@ def note_psp_objects(checkout: Checkout, psp_ids: Collection[str], *, told_by: s
 
 def note_all(told: Sequence[Noted]) -> None:
     """The same for many checkouts, in the caller's transaction and as many round trips as for two."""
+    told = sorted(told, key=lambda noted: (noted.checkout.connection_id or "", noted.psp_ids))  # like everybody
     send_each([_noting(noted) for noted in told])
     send(_holding([(noted.checkout.connection_id, noted.psp_ids) for noted in told]))
     waiting = send_each([_seeking(noted) for noted in told])

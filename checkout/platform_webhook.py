@@ -39,9 +39,7 @@ def receive_for_platform(kind: str, body: bytes, headers: Mapping[str, str]) -> 
         return _OTHER_MODE
     connection = _connection_of(kind, account)
     # It is verified once more there, with the connection's own account and mode.
-    if connection is None:
-        return _NOBODYS
-    return inbox.receive(inbox.Delivery(connection.kind, connection.pk, body, headers))
+    return _NOBODYS if connection is None else inbox.receive(connection, body, headers)
 
 
 def _verified(

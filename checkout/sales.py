@@ -2,7 +2,8 @@
 that the gate, the ledger and the PSP are told of it. Written by hand, for they are the hot ones.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from checkout.connectors.base import OutcomeEvent
@@ -84,10 +85,17 @@ def find_checkout(connection_id: str, outcome: OutcomeEvent) -> Checkout | None:
 
 def find_free_checkouts(told: Sequence[tuple[str, OutcomeEvent]]) -> list[Checkout | None]:
     """The checkouts of payment events, each with the id of its connection, locked; None for one that somebody else has,
-    or that `find_checkout` would have to look further for. All events have as many object ids.
+    or that `find_checkout` would have to look further for.
     """
-    rows = send_each([_noted(*each, or_else=" SKIP LOCKED") for each in told])
-    return [_read(found) for found in rows]
+    found: list[Checkout | None] = [None] * len(told)
+    by_size: dict[int, list[int]] = defaultdict(list)  # the statement depends on it
+    for place, (_, outcome) in enumerate(told):
+        by_size[len(outcome.psp_ids)].append(place)
+    for places in by_size.values():
+        statements = [_noted(*told[place], or_else=" SKIP LOCKED") for place in places]
+        for place, rows in zip(places, send_each(statements), strict=True):
+            found[place] = _read(rows)
+    return found
 
 
 def _noted(connection_id: str, outcome: OutcomeEvent, *, or_else: str = "") -> Statement:
@@ -134,12 +142,14 @@ def has_succeeded(session_id: str) -> bool:
 
 def selling_connection(merchant_id: str) -> Connection | None:
     """The connection that a merchant sells through."""
-    [rows] = send(Statement(f"{_CONNECTIONS} merchant_id = %s AND status = 'active'", [merchant_id]))
+    return _connection(Statement(f"{_CONNECTIONS} merchant_id = %s AND status = 'active'", [merchant_id]))
+
+
+def connection_at(kind: str, connection_id: str) -> Connection | None:
+    """The connection that a webhook address names, whatever its status."""
+    return _connection(Statement(f"{_CONNECTIONS} id = %s AND kind = %s", [connection_id, kind]))
+
+
+def _connection(statement: Statement) -> Connection | None:
+    [rows] = send(statement)
     return _CONNECTION.read(iter(rows[0])) if rows else None
-
-
-def connections_at(named: Collection[tuple[str, str]]) -> dict[tuple[str, str], Connection]:
-    """The connections that webhook addresses name by kind and id, whatever their status."""
-    statements = [Statement(f"{_CONNECTIONS} id = %s AND kind = %s", [pk, kind]) for kind, pk in named]
-    found = [_CONNECTION.read(iter(row)) for rows in send_each(statements) for row in rows]
-    return {(connection.kind, connection.pk): connection for connection in found}

@@ -1,8 +1,8 @@
 """Payments as they usually go, processed together: new deliveries that each tell of one success of a page of ours.
 
 They meet the same gate and make the same rows and entries as one by itself does (`outcomes`), with a few round trips
-and one flush for all of them. Whatever is not as usual – and whatever somebody else has under way at the moment – is
-left to `inbox`, which processes it by itself.
+and one flush for all of them. Whatever is not as usual, and whatever somebody else has under way, is left to do by
+itself: nothing here waits for anybody.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from django.db import transaction
 
-from checkout.connectors.base import MalformedEvent, OutcomeEvent, OutcomeType
+from checkout.connectors.base import OutcomeEvent, OutcomeType
 from checkout.connectors.registry import connector_for
-from checkout.gate import Refused, judge
+from checkout.gate import judge
 from checkout.matching import Noted, note_all
 from checkout.models import Checkout, WebhookReceipt
 from checkout.outcomes import Result
@@ -25,6 +25,8 @@ from ledger.sets import record_unmet
 from rako.core.postgres import Statement, send, send_each
 
 _LOCK = "SELECT id FROM checkout_webhookreceipt WHERE id = ANY(%s) AND state = 'received' FOR UPDATE SKIP LOCKED"
+# Locks that are not passed over are held for moments only; if not, each delivery waits by itself.
+_WAIT_BRIEFLY = "SET LOCAL lock_timeout = '250ms'"
 
 
 class _Payment(NamedTuple):
@@ -40,7 +42,7 @@ def process_usual(receipts: Sequence[WebhookReceipt]) -> dict[str, Result]:
     Either all that is said here is recorded, or, with the exception, nothing.
     """
     told = _successes(receipts)
-    if len(told) < 2:
+    if not told:
         return {}
     with transaction.atomic():
         payments = _judged(told)
@@ -63,27 +65,30 @@ def process_usual(receipts: Sequence[WebhookReceipt]) -> dict[str, Result]:
 
 
 def _successes(receipts: Sequence[WebhookReceipt]) -> list[tuple[WebhookReceipt, OutcomeEvent]]:
-    """The deliveries that tell of one success and nothing else, all with as many objects at their PSPs."""
+    """The deliveries that tell of one success and nothing else."""
     found = []
     for receipt in receipts:
-        with suppress(MalformedEvent):
+        with suppress(Exception):  # what cannot be read is told to whoever sent it, by itself
             connector = connector_for(receipt.connection)
             outcomes = connector.normalize(connector.read_event(bytes(receipt.body)))
             if [outcome.type for outcome in outcomes] == [OutcomeType.PAYMENT_SUCCEEDED]:
                 found.append((receipt, outcomes[0]))
-    names = {len(outcome.psp_ids) for _, outcome in found}
-    return [(receipt, outcome) for receipt, outcome in found if len(outcome.psp_ids) == max(names)]
+    return found
 
 
 def _judged(told: Sequence[tuple[WebhookReceipt, OutcomeEvent]]) -> list[_Payment]:
-    """The payments that pass the gate, each of a checkout of its own that awaits success and that nobody else has."""
-    ours = {pk for (pk,) in send(Statement(_LOCK, [[receipt.pk for receipt, _ in told]]))[0]}
+    """The payments that pass the gate, each of a session of its own whose checkout awaits success and is not held."""
+    _, rows = send(Statement(_WAIT_BRIEFLY), Statement(_LOCK, [[receipt.pk for receipt, _ in told]]))
+    ours = {pk for (pk,) in rows}
     told = [(receipt, outcome) for receipt, outcome in told if receipt.pk in ours]
     checkouts = find_free_checkouts([(receipt.connection_id, outcome) for receipt, outcome in told])
-    payments: dict[str, _Payment] = {}
+    payments, seen = [], set[tuple[str, str]]()
     for (receipt, outcome), checkout in zip(told, checkouts, strict=True):
-        if checkout is None or checkout.session_id in payments or not may_succeed(checkout):
+        if checkout is None or not may_succeed(checkout):
             continue
-        with suppress(Refused):
-            payments[checkout.session_id] = _Payment(receipt, outcome, checkout, judge(receipt, outcome, checkout))
-    return list(payments.values())
+        names = {("session", checkout.session_id), (checkout.merchant_id, outcome.payment_ref)}
+        if seen.isdisjoint(names):
+            with suppress(Exception):  # a refusal is told, and a fault found, by itself
+                payments.append(_Payment(receipt, outcome, checkout, judge(receipt, outcome, checkout)))
+                seen |= names
+    return payments

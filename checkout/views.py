@@ -64,9 +64,9 @@ class WebhookView(PublicView):
         operation_id="receiveWebhook", summary="Payment events (PSP)", request=dict, responses=wire.WebhookReply
     )
     def post(self, request: Request, kind: str, connection_id: str) -> Response:
+        connection = inbox.find_connection(kind, connection_id)
         headers = {name.lower(): value for name, value in request.headers.items()}
-        delivery = inbox.Delivery(kind, connection_id, request.body, headers)
-        return Response(webhook_reply(inbox.receive(delivery)))
+        return Response(webhook_reply(inbox.receive(connection, request.body, headers)))
 
 
 def webhook_reply(result: Result) -> dict[str, Any]:

@@ -173,13 +173,13 @@ def claim_waiting(conversion: Conversion, references: Iterable[str]) -> None:
 
 def holding(merchant_id: str, *references: str) -> Statement:
     """Lets one transaction at a time record a sale or what happened to it, whichever is told first."""
-    return holding_all([(merchant_id, reference) for reference in references])
-
-
-def holding_all(references: Collection[tuple[str, str]]) -> Statement:
-    """The same for references of several merchants."""
-    keys = sorted({f"{merchant_id}:{reference}" for merchant_id, reference in references})
+    keys = sorted({key_of(merchant_id, reference) for reference in references})
     return Statement("SELECT pg_advisory_xact_lock(hashtextextended(key, 0)) FROM unnest(%s::text[]) AS key", [keys])
+
+
+def key_of(merchant_id: str, reference: str) -> str:
+    """What is locked of a payment or an order."""
+    return f"{merchant_id}:{reference}"
 
 
 def hold_sale(conversion: Conversion) -> Conversion:

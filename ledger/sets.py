@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ledger.conversions import Recorded, conversion_of, looking, proof_of
 from ledger.evidence import SaleEvidence
-from ledger.lifecycle import holding_all
+from ledger.lifecycle import key_of
 from rako.core.facts import state_all
 from rako.core.postgres import Statement, send, send_each
 from rako.core.rows import inserting
@@ -14,24 +14,29 @@ from sessions_app.models import Recommendation, Session
 
 Proven = tuple[Recommendation, SaleEvidence]
 
-_LOCK_SESSIONS = "SELECT FROM sessions_app_session WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+# What somebody else has under way is passed over: whoever waits for one sale would hold up all others.
+_TRY = """
+SELECT key FROM unnest(%s::text[]) AS key WHERE pg_try_advisory_xact_lock(hashtextextended(key, 0))
+"""
+_LOCK_SESSIONS = "SELECT id FROM sessions_app_session WHERE id = ANY(%s) FOR NO KEY UPDATE SKIP LOCKED"
 
 
 def record_unmet(proven: Sequence[Proven]) -> dict[int, Recorded]:
-    """Record, in the caller's transaction, the sales of which nothing is known and for which nothing waits, by their
-    place. Each is of another order, payment and session.
+    """Record, in the caller's transaction, the sales of which nothing is known, for which nothing waits and that nobody
+    else has under way, by their place. Each is of another order, payment and session.
 
-    Locks are those of `record_conversion`, all of a kind before the next and in its order.
+    Locks are those of `record_conversion`, and nobody is waited for.
     """
-    names = [
-        (recommendation.offer.merchant_id, reference)
+    keys = [
+        {key_of(recommendation.offer.merchant_id, name) for name in (evidence.reference, evidence.order_reference)}
         for recommendation, evidence in proven
-        for reference in (evidence.reference, evidence.order_reference)
     ]
     sessions = [recommendation.session_id for recommendation, _ in proven]
-    send(holding_all(names), Statement(_LOCK_SESSIONS, [sessions]))
-    met = send_each([looking(*each) for each in proven])
-    unmet = [place for place, [found] in enumerate(met) if not any(found)]
+    held, locked = send(Statement(_TRY, [sorted(set[str]().union(*keys))]), Statement(_LOCK_SESSIONS, [sessions]))
+    ours = {key for (key,) in held}, {session for (session,) in locked}
+    free = [place for place in range(len(proven)) if keys[place] <= ours[0] and sessions[place] in ours[1]]
+    met = send_each([looking(*proven[place]) for place in free])
+    unmet = [place for place, [found] in zip(free, met, strict=True) if not any(found)]
     return dict(zip(unmet, record_all([proven[place] for place in unmet]), strict=True))
 
 

@@ -39,8 +39,12 @@ class Together(Generic[T, R]):
             self._waiting.append(turn)
             leads, self._is_at_work = not self._is_at_work, True
         if not leads:
-            let_go()
-            turn.woken.wait()
+            try:
+                let_go()
+                turn.woken.wait()
+            except BaseException:
+                self._leave(turn)
+                raise
         if not turn.outcomes:
             self._lead()
         [outcome] = turn.outcomes
@@ -52,14 +56,30 @@ class Together(Generic[T, R]):
         """Do the work of those who wait, the caller's first, and pass the lead on to the first who came since."""
         with self._lock:
             turns = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
-        outcomes: Sequence[R | Exception] = [RuntimeError("The work of others failed")] * len(turns)
+        outcomes: Sequence[R | Exception] = [RuntimeError("The work of others was broken off")] * len(turns)
         try:
-            outcomes = self._work([turn.item for turn in turns])
+            done = self._work([turn.item for turn in turns])
+            if len(done) != len(turns):
+                raise RuntimeError(f"{len(done)} outcomes of {len(turns)} calls")
+            outcomes = done
+        except Exception as error:
+            outcomes = [error] * len(turns)
         finally:
+            with self._lock:
+                self._pass_on()
             for turn, outcome in zip(turns, outcomes, strict=True):
                 turn.outcomes.append(outcome)
                 turn.woken.set()
-            with self._lock:
-                self._is_at_work = bool(self._waiting)
-                if self._waiting:
-                    self._waiting[0].woken.set()
+
+    def _pass_on(self) -> None:
+        self._is_at_work = bool(self._waiting)
+        if self._waiting:
+            self._waiting[0].woken.set()
+
+    def _leave(self, turn: _Turn[T, R]) -> None:
+        """Wait no longer, and do not keep the lead, if one has come to have it."""
+        with self._lock:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+                if turn.woken.is_set():
+                    self._pass_on()

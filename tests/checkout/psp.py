@@ -1,6 +1,7 @@
 """The other side of a checkout, for tests: the sandbox PSP's buyer and its signed deliveries, in-process."""
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -8,9 +9,12 @@ from django.test import Client
 from django.utils import timezone
 
 from checkout import inbox
+from checkout.connectors.registry import connector_for
 from checkout.connectors.sandbox import cards, pages, signature
 from checkout.connectors.sandbox.models import Event
-from checkout.models import Checkout
+from checkout.models import Checkout, WebhookReceipt
+from checkout.outcomes import Result
+from checkout.receipts import new_receipt, stored
 from checkout.start import start_checkout
 from merchants.models import Connection
 from sessions_app.models import Recommendation
@@ -42,12 +46,31 @@ def deliver(connection: Connection, payload: Any, **changes: Any) -> Any:
     )
 
 
-def delivery(connection: Connection, payload: Any, **changes: str) -> inbox.Delivery:
-    """An event as the PSP would send it, for the inbox; `secret` and `connection_id` can be told otherwise."""
+def delivery(connection: Connection, payload: Any) -> tuple[Connection, bytes, dict[str, str]]:
+    """An event as the PSP would send it, for `inbox.receive`."""
     body = json.dumps(payload).encode()
-    signed = signature.sign(body, changes.get("secret", connection.webhook_secrets[0]), timezone.now())
-    pk = changes.get("connection_id", connection.pk)
-    return inbox.Delivery(connection.kind, pk, body, {"sandbox-signature": signed})
+    signed = signature.sign(body, connection.webhook_secrets[0], timezone.now())
+    return connection, body, {"sandbox-signature": signed}
+
+
+def receive_together(deliveries: Sequence[tuple[Connection, bytes, dict[str, str]]]) -> list[Result | Exception]:
+    """What becomes of deliveries that reach a process at the same time, in order."""
+    receipts = [_receipt(*each) for each in deliveries]
+    usual = inbox.take_in_usual(receipts)
+    return [result or _alone(*each) for result, each in zip(usual, deliveries, strict=True)]
+
+
+def _receipt(connection: Connection, body: bytes, headers: dict[str, str]) -> WebhookReceipt:
+    event = connector_for(connection).verify_webhook(body, headers, now=timezone.now())
+    return new_receipt(connection, event.event_id, event.event_type, body, headers=headers)
+
+
+def _alone(connection: Connection, body: bytes, headers: dict[str, str]) -> Result | Exception:
+    try:
+        receipt = stored(_receipt(connection, body, headers))
+        return inbox.process(receipt.pk)[1]
+    except Exception as error:
+        return error
 
 
 def paid_event(checkout: Checkout, **changes: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Payments that are told of at the same time are processed together, and come to what each comes to by itself."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import DatabaseError, transaction
@@ -8,15 +9,12 @@ from django.db import connection as database
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checkout import inbox
-from checkout.models import Checkout, PspObject, WebhookReceipt
+from checkout import inbox, usual
+from checkout.models import PspObject, WebhookReceipt
 from checkout.outcomes import Result
-from checkout.usual import process_usual
 from ledger.models import Conversion, Entry, Evidence
 from merchants import codes, keyring
-from rako.core.errors import NotFound
-from rako.core.ids import new_id
-from tests.checkout.psp import checkout_of, delivery, paid_event, pay
+from tests.checkout.psp import checkout_of, delivery, paid_event, pay, receive_together
 from tests.checkout.test_afterwards import DEPTH, outcome, retry, story
 from tests.factories import OfferFactory, RecommendationFactory
 from tests.ledger.sound import unsound
@@ -66,9 +64,9 @@ def transactions(rows):
 @pytest.mark.django_db(transaction=True)
 def test_together_comes_to_what_each_comes_to_by_itself():
     alone, *others = checkouts(9)
-    assert words(inbox.receive_all([paid(alone)])) == ["conversion_recorded"]
+    assert words(receive_together([paid(alone)])) == ["conversion_recorded"]
 
-    assert words(inbox.receive_all([paid(checkout) for checkout in others])) == ["conversion_recorded"] * 8
+    assert words(receive_together([paid(checkout) for checkout in others])) == ["conversion_recorded"] * 8
 
     expected = rows_of(alone)
     assert [rows_of(checkout) for checkout in others] == [expected] * 8
@@ -77,7 +75,7 @@ def test_together_comes_to_what_each_comes_to_by_itself():
 
 
 def test_no_more_round_trips_for_many_than_for_two(db):
-    inbox.receive_all([paid(checkout) for checkout in checkouts(2)])
+    receive_together([paid(checkout) for checkout in checkouts(2)])
     few, many = [[paid(checkout) for checkout in checkouts(count)] for count in (2, 12)]
 
     assert round_trips(many) == round_trips(few)
@@ -89,38 +87,45 @@ def round_trips(deliveries):
     wait = connection.wait
     connection.wait = lambda *args, **more: waits.append(1) or wait(*args, **more)
     try:
-        assert set(words(inbox.receive_all(deliveries))) == {"conversion_recorded"}
+        assert set(words(receive_together(deliveries))) == {"conversion_recorded"}
     finally:
         del connection.wait
     return len(waits)
 
 
 def test_what_is_not_as_usual_goes_its_own_way_beside_it(db):
-    usual, cheap, foreign, stranger, twice, paid_before = checkouts(6)
-    [before] = [paid(paid_before)]
-    inbox.receive_all([before])
+    plain, cheap, twice, known, last = checkouts(5)
+    before = paid(known)
+    receive_together([before])
     first, second = pay(twice)
     told = [
-        paid(usual),
+        paid(plain),
         paid(cheap, amount_total=1),
-        delivery(foreign.connection, paid_event(foreign), secret="whsec_wrong"),
-        delivery(stranger.connection, paid_event(stranger), connection_id=new_id()),
-        delivery(twice.connection, first),
-        delivery(twice.connection, second),
-        delivery(twice.connection, second),
+        *(delivery(twice.connection, event) for event in (first, second, second)),
         before,
-        paid(checkouts(1)[0]),
+        paid(last),
     ]
 
-    outcomes = inbox.receive_all(told)
+    outcomes = receive_together(told)
 
-    assert words(outcomes)[:4] == ["conversion_recorded", "rejected", "BadSignature", "NotFound"]
-    assert sorted(words(outcomes)[4:7]) == ["conversion_recorded", "duplicate", "duplicate"]
-    assert words(outcomes)[7:] == ["duplicate", "conversion_recorded"]
+    assert words(outcomes)[:2] == ["conversion_recorded", "rejected"]
+    assert sorted(words(outcomes)[2:5]) == ["conversion_recorded", "duplicate", "duplicate"]
+    assert words(outcomes)[5:] == ["duplicate", "conversion_recorded"]
     assert outcomes[1].failed_check == "amount"
-    assert isinstance(outcomes[3], NotFound)
     assert Conversion.objects.count() == 4
     assert not WebhookReceipt.objects.exclude(state="processed").exists()
+
+
+def test_a_fault_while_they_are_processed_together_is_no_fault_of_theirs(db, monkeypatch):
+    def broken(_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(usual, "note_all", broken)
+
+    outcomes = receive_together([paid(checkout) for checkout in checkouts(3)])
+
+    assert words(outcomes) == ["conversion_recorded"] * 3
+    assert (Conversion.objects.count(), unsound()) == (3, [])
 
 
 def test_a_payment_that_is_told_of_two_checkouts_at_once_credits_one(db):
@@ -129,7 +134,7 @@ def test_a_payment_that_is_told_of_two_checkouts_at_once_credits_one(db):
     payment = paid_event(first)
     again = paid_event(second, payment_intent=payment["data"]["object"]["payment_intent"])
 
-    outcomes = inbox.receive_all([delivery(first.connection, payment), delivery(first.connection, again)])
+    outcomes = receive_together([delivery(first.connection, payment), delivery(first.connection, again)])
 
     assert words(outcomes) == ["conversion_recorded", "rejected"]
     assert outcomes[1].failed_check == "already_attributed"
@@ -150,7 +155,7 @@ def test_a_fault_in_one_is_no_fault_of_the_others():
             """
         )
     try:
-        outcomes = inbox.receive_all(deliveries)
+        outcomes = receive_together(deliveries)
     finally:
         with database.cursor() as cursor:
             cursor.execute("DROP TRIGGER test_break ON ledger_conversion; DROP FUNCTION test_break()")
@@ -158,32 +163,44 @@ def test_a_fault_in_one_is_no_fault_of_the_others():
     assert words(outcomes[:2] + outcomes[3:]) == ["conversion_recorded"] * 4
     assert isinstance(outcomes[2], DatabaseError)
     assert WebhookReceipt.objects.filter(state="received").count() == 1, "what failed is kept"
-    assert words(inbox.receive_all([deliveries[2]])) == ["conversion_recorded"]
+    assert words(receive_together([deliveries[2]])) == ["conversion_recorded"]
 
 
+HELD = {
+    "its checkout": "SELECT FROM checkout_checkout WHERE id = %(checkout)s FOR UPDATE",
+    "its session": "SELECT FROM sessions_app_session WHERE id = %(session)s FOR UPDATE",
+    "its order": "SELECT pg_advisory_xact_lock(hashtextextended(%(merchant)s || ':aap:' || %(checkout)s, 0))",
+}
+
+
+@pytest.mark.parametrize("lock", HELD)
 @pytest.mark.django_db(transaction=True)
-def test_a_checkout_that_somebody_has_is_waited_for_by_its_own_event_alone():
-    held, *others = checkouts(4)
+def test_what_somebody_has_is_waited_for_by_its_own_event_alone(lock):
+    held, *others = checkouts(6)
     deliveries = [paid(checkout) for checkout in (held, *others)]
-    with transaction.atomic():
-        receipts = [
-            inbox.new_receipt(checkout.connection, new_id(), "checkout.session.completed", each.body)
-            for checkout, each in zip((held, *others), deliveries, strict=True)
-        ]
-        WebhookReceipt.objects.bulk_create(receipts)
-    with transaction.atomic():
-        Checkout.objects.select_for_update().get(pk=held.pk)
-        [done] = race(lambda _: process_usual(receipts), times=1)
+    names = {"checkout": held.pk, "session": held.session_id, "merchant": held.merchant_id}
 
-    assert sorted(done) == sorted(receipt.pk for receipt in receipts[1:])
-    assert not Conversion.objects.filter(session=held.session_id).exists()
+    def receive(each):
+        try:
+            return inbox.receive(*each).status
+        finally:
+            database.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        with transaction.atomic():
+            with database.cursor() as cursor:
+                cursor.execute(HELD[lock], names)
+            first, *calls = [pool.submit(receive, each) for each in deliveries]
+            assert [call.result(20) for call in calls] == ["conversion_recorded"] * 5
+            assert not first.done()
+        assert first.result(20) == "conversion_recorded"
 
 
 @pytest.mark.django_db(transaction=True)
 def test_sixteen_payments_at_once_are_all_recorded_in_fewer_transactions():
     deliveries = [paid(checkout) for checkout in checkouts(16)]
 
-    replies = race(lambda number: inbox.receive(deliveries[number]).status, times=16)
+    replies = race(lambda number: inbox.receive(*deliveries[number]).status, times=16)
 
     assert replies == ["conversion_recorded"] * 16
     assert transactions(Conversion) < 16
@@ -197,7 +214,7 @@ def test_processes_that_are_told_the_same_at_once_record_it_once():
 
     def process(number):
         turned = deliveries[number % 6 :] + deliveries[: number % 6]
-        return words(inbox.receive_all(turned if number % 2 else turned[::-1]))
+        return words(receive_together(turned if number % 2 else turned[::-1]))
 
     told = Counter(word for replies in race(process, times=6) for word in replies)
 
@@ -230,7 +247,7 @@ def ended(told, sizes, checkout):
         left = list(told)
         for size in sizes:
             group, left = left[:size], left[size:]
-            assert not [each for each in inbox.receive_all(group) if isinstance(each, Exception)]
+            assert not [each for each in receive_together(group) if isinstance(each, Exception)]
         retry()
         conversions = Conversion.objects.exclude(session=checkout.session_id)
         found = outcome(session=checkout.session_id), sorted(conversions.values_list("session", "status"))

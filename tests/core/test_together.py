@@ -14,14 +14,14 @@ class Slow:
 
     def __init__(self):
         self.groups, self.goes_on, self.is_at_work = [], threading.Event(), threading.Event()
-        self.has_fault = False
+        self.fault = None
 
     def __call__(self, items):
         self.groups.append(list(items))
         self.is_at_work.set()
         assert self.goes_on.wait(10)
-        if self.has_fault:
-            raise MemoryError
+        if self.fault:
+            raise self.fault
         return [ValueError(item) if item % 2 else item * 2 for item in items]
 
 
@@ -76,8 +76,9 @@ def test_each_is_told_of_its_own_refusal_alone(slow):
             calls[1].result(10)
 
 
-def test_a_fault_reaches_all_whose_work_it_was_and_nobody_after_them(slow):
-    slow.has_fault = True
+@pytest.mark.parametrize("fault", [MemoryError, KeyboardInterrupt])
+def test_a_fault_reaches_all_whose_work_it_was_and_nobody_after_them(slow, fault):
+    slow.fault = fault
     together = Together(slow, most=8)
     with ThreadPoolExecutor(3) as pool:
         calls = [pool.submit(together, 0)]
@@ -86,10 +87,49 @@ def test_a_fault_reaches_all_whose_work_it_was_and_nobody_after_them(slow):
         gathered(together, 2)
         slow.goes_on.set()
 
-        faults = [type(call.exception(10)) for call in calls]
-    assert sorted(fault.__name__ for fault in faults) == ["MemoryError", "MemoryError", "RuntimeError"]
-    slow.has_fault = False
+        faults = sorted(type(call.exception(10)).__name__ for call in calls)
+    others = "MemoryError" if fault is MemoryError else "RuntimeError"
+    assert faults == sorted([fault.__name__, fault.__name__, others])
+    slow.fault = None
     assert together(6) == 12
+
+
+def test_work_that_loses_a_call_is_a_fault():
+    together = Together(lambda items: items[1:], most=8)
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="0 outcomes of 1"):
+            together(1)
+
+
+@pytest.mark.parametrize("has_lead", [False, True], ids=["waiting", "as the next"])
+def test_who_breaks_off_holds_up_nobody(slow, monkeypatch, has_lead):
+    """A thread that dies while it waits, even if it has just been given the lead."""
+    together = Together(slow, most=1)
+    dies = threading.Event()
+
+    def die():
+        assert dies.wait(10)
+        raise KeyboardInterrupt
+
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(together, 0)
+        assert slow.is_at_work.wait(10)
+        monkeypatch.setattr("rako.core.together.let_go", die)
+        broken = pool.submit(together, 2)
+        gathered(together, 1)
+        monkeypatch.setattr("rako.core.together.let_go", lambda: None)
+        last = pool.submit(together, 4)
+        gathered(together, 2)
+        if not has_lead:
+            dies.set()
+            assert type(broken.exception(10)) is KeyboardInterrupt
+        slow.goes_on.set()
+        assert first.result(10) == 0
+        dies.set()
+
+        assert type(broken.exception(10)) is KeyboardInterrupt
+        assert last.result(10) == 8
 
 
 def test_thousands_of_calls_from_many_threads_are_each_done_once():
