@@ -418,6 +418,7 @@ class World:
             "url": "https://hooks.example/rako",
             "eventTypes": ["conversion.recorded"],
             "status": "enabled",
+            "since": timezone.now().isoformat(),
             "text": "one booking, two seats",
             "description": "the confirmation page",
             "sha256": hashlib.sha256(b"one booking, two seats").hexdigest(),
