@@ -1,10 +1,11 @@
 """Streamable HTTP: POST /mcp with an agent's key. Each request is answered with JSON; there are no streams."""
 
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.http.request import validate_host
+from django.http.request import UnreadablePostError, validate_host
 from drf_spectacular.utils import extend_schema
 from mcp_types import CallToolResult
 from rest_framework.exceptions import UnsupportedMediaType
@@ -68,7 +69,10 @@ class McpView(AgentView):
         Clients show no model why a request failed in HTTP. 401 remains what it is: it is the client that has to act.
         """
         response: Response = super().handle_exception(exc)
-        body = self.request.body if _is_for_the_model(exc) else b""
+        body = b""
+        if _is_for_the_model(exc):
+            with suppress(UnreadablePostError):  # whoever broke off reads no reply
+                body = self.request.body
         if calls_a_tool(body):
             status, reply = exchange(_server, body, self.request.headers, exc)
             if reply is not None and "result" in reply:
