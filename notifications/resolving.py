@@ -27,7 +27,12 @@ def resolve_within(seconds: float, resolver: Resolver, host: str, port: int) -> 
                 raise TimeoutError
             answer = _asked[asked] = Future()
             # A daemon: a worker that ends does not wait for name servers.
-            threading.Thread(target=_ask, args=(asked, answer), name=f"resolve {host}", daemon=True).start()
+            thread = threading.Thread(target=_ask, args=(asked, answer), name=f"resolve {host}", daemon=True)
+            try:
+                thread.start()
+            except BaseException:  # or else whoever asks for it would wait for nothing, for ever
+                del _asked[asked]
+                raise
     return answer.result(seconds)
 
 

@@ -95,3 +95,14 @@ def test_there_are_never_more_threads_than_allowed(monkeypatch, silent):
             resolve_within(0.01, silent, f"hooks{number}.example", 443)
 
     assert silent.asked == ["hooks0.example", "hooks1.example"]
+
+
+def test_a_thread_that_cannot_start_leaves_nothing_behind(monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched, pytest.raises(RuntimeError):
+        patched.setattr(threading.Thread, "start", refuse)
+        resolve_within(5, resolve, "127.0.0.1", 443)
+
+    assert resolve_within(5, resolve, "127.0.0.1", 443) == ["127.0.0.1"]
