@@ -92,12 +92,19 @@ def _missed(row: Endpoint, since: Since, now: datetime) -> tuple[int | None, dat
     if isinstance(since, datetime):
         if not oldest <= since <= now:
             raise BadRequest(f"since must be one of the last {Message.KEPT.days} days", code="invalid_since")
-        return index_at(since), since
+        return _joined(row, index_at(since), since)
     if row.disabled_at is None:
         raise BadRequest("since is disabled, and the endpoint is not", code="invalid_since")
     if row.missed_index is None or row.disabled_at < oldest:
         return index_at(max(oldest, row.disabled_at)), row.missed_since
     return row.missed_index, row.missed_since
+
+
+def _joined(row: Endpoint, index: int, since: datetime) -> tuple[int, datetime | None]:
+    """The same, together with what an endpoint is being told already: that was promised."""
+    if row.state != State.ENABLED or row.missed_index is None:
+        return index, since
+    return min(index, row.missed_index), None if row.missed_since is None else min(since, row.missed_since)
 
 
 @transaction.atomic

@@ -126,6 +126,31 @@ def test_since_a_moment_it_is_what_was_recorded_from_then_on(endpoint, offer):
     assert told_of(endpoint) == [late]
 
 
+def test_asked_again_while_it_catches_up_nothing_that_was_promised_is_dropped(endpoint, offer):
+    disable(endpoint, Because.FAILING)
+    missed = sell(offer)
+    follow()
+    reenable(endpoint)
+
+    reenable(endpoint, timezone.now())
+    catch_up()
+
+    assert told_of(endpoint) == [missed]
+
+
+def test_of_two_moments_asked_for_while_it_catches_up_the_earlier_counts(endpoint, offer):
+    earlier = timezone.now()
+    disable(endpoint, Because.FAILING)
+    missed = sell(offer)
+    follow()
+
+    for moment in (earlier, timezone.now()):
+        reenable(endpoint, moment)
+    catch_up()
+
+    assert told_of(endpoint) == [missed]
+
+
 def test_nobody_else_is_told_again(endpoint, offer):
     other = endpoint_of(offer.merchant, URL, event_types=["conversion.recorded"])
     disable(endpoint, Because.FAILING)
