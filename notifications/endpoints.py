@@ -61,9 +61,9 @@ def create_endpoint(
 def change_endpoint(endpoint: Endpoint, changes: dict[str, Any]) -> Endpoint:
     """Set url, description or event_types; `state` enables and disables, and with `since` what was missed is queued.
 
-    Raises BadRequest.
+    Disabled once more, it is so by its owner from then on. Raises BadRequest.
     """
-    row = lock(endpoint)
+    row, is_said = lock(endpoint), "state" in changes
     if "url" in changes:
         check_url(changes["url"])
     state, since = changes.pop("state", row.state), changes.pop("since", None)
@@ -76,7 +76,10 @@ def change_endpoint(endpoint: Endpoint, changes: dict[str, Any]) -> Endpoint:
     if since is not None:
         row.missed_index, row.missed_since = _missed(row, since, timezone.now())
         row.save(update_fields=["missed_index", "missed_since"])
-    if state != row.state:
+    if is_said and state == row.state == State.DISABLED:
+        row.disabled_because = Because.OWNER  # who knows of it now
+        row.save(update_fields=["disabled_because"])
+    elif state != row.state:
         if state == State.DISABLED:
             disable(row, Because.OWNER)
         elif since is None:
