@@ -36,7 +36,7 @@ def index_at(moment: datetime) -> int:
 
 
 def replay(batch: int = BATCH) -> int:
-    """Queue what is next of what some endpoint missed; how many entries were passed. One that fails is left for later."""
+    """Queue what is next of what an endpoint missed; how many entries were passed. One that fails is left for later."""
     waiting = Endpoint.objects.filter(state=Endpoint.State.ENABLED, missed_index__isnull=False).order_by("?")
     for pk in waiting.values_list("pk", flat=True)[:_TRIED]:
         try:
