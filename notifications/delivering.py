@@ -28,7 +28,8 @@ log = logging.getLogger("rako.webhooks.out")
 LEASE = timedelta(seconds=60)
 # How much is on its way to one endpoint at a time: a slow one holds up itself.
 AT_ONCE = 4
-# How many messages a worker sends at a time, and how many of them may be one owner's: all its endpoints may be slow.
+# How many messages a worker sends at a time; and how many of one owner's are on their way at a time, by all workers
+# together, for all its endpoints may be slow: so they hold a quarter of one worker's senders.
 SENDERS = 32
 PER_OWNER = SENDERS // 4
 # When a message is tried again whose attempt could not even begin.
@@ -37,8 +38,8 @@ _FORGOTTEN_AT_ONCE = 10_000
 
 # Endpoints first, each locked by one claimer at a time; those whose owners have least on its way come first, and else
 # by lot. What another claimer took since our snapshot fails the conditions of the UPDATE, which PostgreSQL holds
-# against the rows as they are then. Of two claimers at one moment neither sees what the other takes of an owner's:
-# together they may take more than its part of one worker's senders, but neither does of its own.
+# against the rows as they are then. What is busy is what all workers hold leases of. Of two claimers at one moment
+# neither sees what the other takes of an owner's: for once they may take its part each.
 _CLAIM = """
 WITH busy AS (
     SELECT endpoint_id, count(*) AS messages FROM notifications_message WHERE leased_until > %(now)s GROUP BY 1
