@@ -28,15 +28,18 @@ log = logging.getLogger("rako.webhooks.out")
 LEASE = timedelta(seconds=60)
 # How much is on its way to one endpoint at a time: a slow one holds up itself.
 AT_ONCE = 4
-# How many messages a worker sends at a time, and how many of them may be one owner's: all its endpoints may be slow.
+# How many messages a worker sends at a time; and how many of one owner's are on their way at a time, by all workers
+# together, for all its endpoints may be slow: so they hold a quarter of one worker's senders.
 SENDERS = 32
 PER_OWNER = SENDERS // 4
+# When a message is tried again whose attempt could not even begin.
+_PUT_BACK = timedelta(seconds=5)
 _FORGOTTEN_AT_ONCE = 10_000
 
 # Endpoints first, each locked by one claimer at a time; those whose owners have least on its way come first, and else
 # by lot. What another claimer took since our snapshot fails the conditions of the UPDATE, which PostgreSQL holds
-# against the rows as they are then. Of two claimers at one moment neither sees what the other takes of an owner's:
-# together they may take more than its part of one worker's senders, but neither does of its own.
+# against the rows as they are then. What is busy is what all workers hold leases of. Of two claimers at one moment
+# neither sees what the other takes of an owner's: for once they may take its part each.
 _CLAIM = """
 WITH busy AS (
     SELECT endpoint_id, count(*) AS messages FROM notifications_message WHERE leased_until > %(now)s GROUP BY 1
@@ -73,15 +76,16 @@ SET leased_until = %(now)s + %(lease)s, attempts_made = message.attempts_made + 
 FROM chosen, notifications_endpoint endpoint
 WHERE message.id = chosen.id AND endpoint.id = message.endpoint_id AND message.state = 'pending'
     AND message.due_at <= %(now)s AND (message.leased_until IS NULL OR message.leased_until <= %(now)s)
-RETURNING message.id, message.payload, message.attempts_made, message.leased_until, endpoint.id, endpoint.url,
-    endpoint.secret, CASE WHEN endpoint.old_secret_until > %(now)s THEN endpoint.old_secret END
+RETURNING message.id, message.payload, message.attempts_made, message.leased_until, endpoint.id,
+    coalesce(endpoint.merchant_id, endpoint.builder_id), endpoint.url, endpoint.secret,
+    CASE WHEN endpoint.old_secret_until > %(now)s THEN endpoint.old_secret END
 """
 # A lease that ran out, and maybe began anew, is no longer ours to report on.
 _REPORT = """
 UPDATE notifications_message message SET state = told.state, due_at = told.due_at, ended_at = told.ended_at,
-    leased_until = NULL
-FROM unnest(%s::text[], %s::timestamptz[], %s::text[], %s::timestamptz[], %s::timestamptz[])
-    AS told(id, leased_until, state, due_at, ended_at)
+    leased_until = NULL, attempts_made = message.attempts_made - told.not_made
+FROM unnest(%s::text[], %s::timestamptz[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::int[])
+    AS told(id, leased_until, state, due_at, ended_at, not_made)
 WHERE message.id = told.id AND message.leased_until = told.leased_until
 RETURNING message.id
 """
@@ -95,6 +99,7 @@ class Claimed(NamedTuple):
     attempts_made: int
     leased_until: datetime
     endpoint_id: str
+    owner_id: str
     url: str
     secret: str
     old_secret: str | None
@@ -124,7 +129,7 @@ def send(claimed: Claimed, *, resolver: Resolver = resolve) -> Sent:
     try:
         keys = [decrypt(token) for token in (claimed.secret, claimed.old_secret) if token is not None]
         headers = signed_headers(f"msg_{claimed.message_id}", claimed.payload, at, keys)
-        answer = post(claimed.url, claimed.payload, headers, resolver=resolver)
+        answer = post(claimed.url, claimed.payload, headers, owner=claimed.owner_id, resolver=resolver)
     except UndecipherableError:
         answer = Answer(error="secret_not_readable")
     except Exception:  # a bug of ours is no reason to send nothing to anybody any more
@@ -144,7 +149,7 @@ def report(sent: Sequence[Sent]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(_REPORT, [list(column) for column in zip(*map(_outcome, sent), strict=True)])
         ours = {row[0] for row in cursor.fetchall()}
-    noted = [each for each in sent if each.claimed.message_id in ours]
+    noted = [each for each in sent if each.claimed.message_id in ours and not each.answer.is_none]
     Attempt.objects.bulk_create(_attempt(each) for each in noted)
     for endpoint in endpoints.values():
         _judge(endpoint, [each for each in noted if each.claimed.endpoint_id == endpoint.pk])
@@ -169,15 +174,17 @@ def forget_old(now: datetime | None = None) -> int:
 
 
 def _outcome(sent: Sent) -> tuple[Any, ...]:
-    """The message's id, our lease, and its state, next attempt and end from now on."""
-    claimed, now = sent.claimed, timezone.now()
+    """The message's id, our lease, its state, next attempt and end from now on, and 1 if there was no attempt."""
+    claimed, answer, now = sent.claimed, sent.answer, timezone.now()
     due_at = None
-    if not (sent.answer.is_received or sent.answer.is_gone):
-        due_at = next_attempt(claimed.attempts_made, now, sent.answer.retry_after)
-    state = Message.State.DELIVERED if sent.answer.is_received else Message.State.FAILED
+    if answer.is_none:
+        due_at = now + _PUT_BACK
+    elif not (answer.is_received or answer.is_gone):
+        due_at = next_attempt(claimed.attempts_made, now, answer.retry_after)
+    state = Message.State.DELIVERED if answer.is_received else Message.State.FAILED
     if due_at is not None:
-        return claimed.message_id, claimed.leased_until, str(Message.State.PENDING), due_at, None
-    return claimed.message_id, claimed.leased_until, str(state), None, now
+        return claimed.message_id, claimed.leased_until, str(Message.State.PENDING), due_at, None, int(answer.is_none)
+    return claimed.message_id, claimed.leased_until, str(state), None, now, 0
 
 
 def _attempt(sent: Sent) -> Attempt:

@@ -61,9 +61,9 @@ def create_endpoint(
 def change_endpoint(endpoint: Endpoint, changes: dict[str, Any]) -> Endpoint:
     """Set url, description or event_types; `state` enables and disables, and with `since` what was missed is queued.
 
-    Raises BadRequest.
+    Disabled once more, it is so by its owner from then on. Raises BadRequest.
     """
-    row = lock(endpoint)
+    row, is_said = lock(endpoint), "state" in changes
     if "url" in changes:
         check_url(changes["url"])
     state, since = changes.pop("state", row.state), changes.pop("since", None)
@@ -76,7 +76,10 @@ def change_endpoint(endpoint: Endpoint, changes: dict[str, Any]) -> Endpoint:
     if since is not None:
         row.missed_index, row.missed_since = _missed(row, since, timezone.now())
         row.save(update_fields=["missed_index", "missed_since"])
-    if state != row.state:
+    if is_said and state == row.state == State.DISABLED:
+        row.disabled_because = Because.OWNER  # who knows of it now
+        row.save(update_fields=["disabled_because"])
+    elif state != row.state:
         if state == State.DISABLED:
             disable(row, Because.OWNER)
         elif since is None:
@@ -92,12 +95,19 @@ def _missed(row: Endpoint, since: Since, now: datetime) -> tuple[int | None, dat
     if isinstance(since, datetime):
         if not oldest <= since <= now:
             raise BadRequest(f"since must be one of the last {Message.KEPT.days} days", code="invalid_since")
-        return index_at(since), since
+        return _joined(row, index_at(since), since)
     if row.disabled_at is None:
         raise BadRequest("since is disabled, and the endpoint is not", code="invalid_since")
     if row.missed_index is None or row.disabled_at < oldest:
         return index_at(max(oldest, row.disabled_at)), row.missed_since
     return row.missed_index, row.missed_since
+
+
+def _joined(row: Endpoint, index: int, since: datetime) -> tuple[int, datetime | None]:
+    """The same, together with what an endpoint is being told already: that was promised."""
+    if row.state != State.ENABLED or row.missed_index is None:
+        return index, since
+    return min(index, row.missed_index), None if row.missed_since is None else min(since, row.missed_since)
 
 
 @transaction.atomic

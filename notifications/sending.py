@@ -19,7 +19,7 @@ from typing import NamedTuple
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from notifications.addresses import BadAddress, Resolver, Target, allowed, resolve, target_of
-from notifications.resolving import resolve_within
+from notifications.resolving import NoThreadFree, resolve_within
 
 RESOLVE_SECONDS = 5.0
 CONNECT_SECONDS = 5.0
@@ -38,6 +38,11 @@ class Answer(NamedTuple):
     retry_after: int | None = None
 
     @property
+    def is_none(self) -> bool:
+        """Whether nothing was tried, and nothing can be said of the receiver."""
+        return self == Answer()
+
+    @property
     def is_received(self) -> bool:
         """Whether the receiver took it: any 2xx."""
         return self.status_code is not None and 200 <= self.status_code < 300
@@ -49,13 +54,21 @@ class Answer(NamedTuple):
 
 
 def post(
-    url: str, body: str, headers: dict[str, str], *, resolver: Resolver = resolve, tls: ssl.SSLContext | None = None
+    url: str,
+    body: str,
+    headers: dict[str, str],
+    *,
+    owner: str = "",
+    resolver: Resolver = resolve,
+    tls: ssl.SSLContext | None = None,
 ) -> Answer:
-    """POST a JSON body and say what came of it; whatever goes wrong is an Answer."""
+    """POST a JSON body for an owner and say what came of it; whatever goes wrong is an Answer."""
     ends_at = monotonic() + TOTAL_SECONDS
     try:
         target = target_of(url)
-        addresses = allowed(target, resolve_within(RESOLVE_SECONDS, resolver, target.host, target.port))
+        addresses = allowed(target, resolve_within(RESOLVE_SECONDS, resolver, target.host, target.port, owner))
+    except NoThreadFree:
+        return Answer()
     except BadAddress:
         return Answer(error="address_not_allowed")
     except TimeoutError:

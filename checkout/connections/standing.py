@@ -33,7 +33,10 @@ def restore(connection: Connection) -> bool:
 
 def end(connection: Connection, *, revoked_at: datetime | None = None) -> bool:
     """Sell nothing more through it for good: it was asked for, or revoked at the processor; False if that was known."""
-    standing = (Status.PENDING, Status.ACTIVE, Status.DEGRADED)
+    # In this order: one that becomes active in between is ended as that.
+    if _end_pending(connection):
+        return True
+    standing = (Status.ACTIVE, Status.DEGRADED)
     return _move(connection, standing, Status.DISCONNECTED, "revoked" if revoked_at else "asked", revoked_at)
 
 
@@ -42,17 +45,29 @@ def tell_of_return(connection: Connection) -> None:
     state(_fact(connection, Status.ACTIVE, "connected", timezone.now()))
 
 
+def _end_pending(connection: Connection) -> bool:
+    now = timezone.now()
+    [won] = send(_change(connection, (Status.PENDING,), Status.DISCONNECTED, now))
+    if won:
+        connection.status, connection.disconnected_at = Status.DISCONNECTED, now
+    return bool(won)
+
+
 def _move(
     connection: Connection, origins: Iterable[Status], to: Status, because: str, at: datetime | None = None
 ) -> bool:
     now = timezone.now()
     ended_at = now if to == Status.DISCONNECTED else None
-    # Compare and swap: whoever ended or repaired it meanwhile has the last word.
-    change = Statement(_CHANGE, [str(to), ended_at, connection.pk, [str(origin) for origin in origins]])
+    change = _change(connection, origins, to, ended_at)
     [won] = send(stating_if(change, _fact(connection, to, because, at or now)))
     if won:
         connection.status, connection.disconnected_at = to, ended_at
     return bool(won)
+
+
+def _change(connection: Connection, origins: Iterable[Status], to: Status, ended_at: datetime | None) -> Statement:
+    # Compare and swap: whoever ended or repaired it meanwhile has the last word.
+    return Statement(_CHANGE, [str(to), ended_at, connection.pk, [str(origin) for origin in origins]])
 
 
 def _fact(connection: Connection, to: Status, because: str, at: datetime) -> Fact:

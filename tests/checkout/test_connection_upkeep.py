@@ -178,6 +178,16 @@ def test_the_ledger_tells_what_becomes_of_a_connection(link, at_stripe):
     assert list(connection_findings()) == []
 
 
+def test_what_was_never_active_ends_without_a_word(link):
+    Connection.objects.update(status="pending")
+
+    for _ in range(2):
+        disconnect(link)
+
+    assert (fresh(link).status, link.status, told_of(link)) == ("disconnected", "disconnected", [])
+    assert list(connection_findings()) == []
+
+
 def test_a_connection_that_is_not_as_it_was_told_is_found(link):
     disconnect(link)
     Connection.objects.update(status="active", disconnected_at=None)

@@ -4,10 +4,12 @@ import os
 import secrets
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from django.db import connection
+from django.db.migrations import SeparateDatabaseAndState
 
 from ledger.functions import FUNCTIONS, TRIGGERS
 from rako.core.append_only import GUARDED_TABLES
@@ -22,6 +24,17 @@ BACK = "call_command('migrate', 'ledger', 'zero', verbosity=0, skip_checks=True)
 TO_THE_OLD_APPEND = "call_command('migrate', 'ledger', '0004', verbosity=0, skip_checks=True)"
 TO_THE_NEW_APPEND = "call_command('migrate', 'ledger', '0006', verbosity=0, skip_checks=True)"
 REPLACED = {"ledger_append", "ledger_entry_stamp", "ledger_with_entry", "ledger_posting_balanced"}
+TO_THE_OLD_MESSAGES = "call_command('migrate', 'notifications', '0001', verbosity=0, skip_checks=True)"
+# Two messages of one entry.
+MESSAGES = """
+INSERT INTO sessions_app_builder (id, name, email, is_active, created_at)
+    VALUES (repeat('1', 26), 'b', '', true, now());
+INSERT INTO notifications_endpoint (id, builder_id, url, description, event_types, state, disabled_because, secret)
+    VALUES (repeat('2', 26), repeat('1', 26), '', '', '{}', 'enabled', '', 'x');
+INSERT INTO notifications_message (id, endpoint_id, entry_id, event_type, payload, state, attempts_made, due_at,
+    created_at) SELECT rpad(type, 26, '0'), repeat('2', 26), repeat('3', 26), type, '{}', 'pending', 0, now(), now()
+    FROM unnest('{payout.paid,conversions.settled}'::text[]) AS type
+"""
 APPEND = """
 SELECT ledger_append(id, id, 'test.told', '{}', repeat('0', 32), now(), id, NULL, NULL, NULL, NULL, NULL,
     '{bad_debt,fee_pending}', '{"",""}', '{GBP,GBP}', '{5,-5}') FROM rpad(%s, 26, '0') AS id
@@ -148,6 +161,32 @@ def test_entries_are_appended_before_and_after_the_append_became_cheaper(migrate
     assert migrated.ask(SCHEMA) == before
     assert migrated.ask("SELECT count(*), (SELECT count(*) FROM ledger_posting) FROM ledger_entry") == {(3, 6)}
     migrated.migrate(MIGRATE)
+
+
+def test_messages_are_kept_when_their_constraint_is_swapped_beside_running_workers(migrated):
+    """Back, those of a type that was not known then are forgotten."""
+    migrated.ask(MESSAGES)
+    before = migrated.ask(SCHEMA)
+
+    migrated.migrate(MIGRATE.split("; ")[0], TO_THE_OLD_MESSAGES)
+    old = migrated.ask(SCHEMA)
+    kept = migrated.ask("SELECT event_type FROM notifications_message")
+    migrated.migrate(MIGRATE)
+
+    unique = {line.split("message_one_per_entry ")[1] for line in before ^ old if "constraint" in line}
+    assert unique == {"UNIQUE (endpoint_id, entry_id)", "UNIQUE (endpoint_id, entry_id, event_type)"}
+    assert (kept, migrated.ask("SELECT event_type FROM notifications_message")) == ({"payout.paid"}, {"payout.paid"})
+    assert migrated.ask(SCHEMA) == before
+
+
+def test_the_constraint_of_messages_is_built_without_a_lock():
+    """An index that is built under a lock of the table would hold up all workers."""
+    migration = import_module("notifications.migrations.0002_what_was_missed").Migration
+    [step] = [each for each in migration.operations if isinstance(each, SeparateDatabaseAndState)]
+    built = [sql for each in step.database_operations for sql in (each.sql, each.reverse_sql) if "CREATE" in sql]
+
+    assert not migration.atomic
+    assert ["CONCURRENTLY" in sql for sql in built] == [True, True]
 
 
 def test_all_the_way_back_and_forward_again_is_the_same(migrated):

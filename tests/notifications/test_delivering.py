@@ -9,7 +9,7 @@ import svix.webhooks
 from django.db import connection
 from django.utils import timezone
 
-from notifications import delivering
+from notifications import delivering, resolving
 from notifications.delivering import LEASE, PER_OWNER, claim, deliver_due, forget_old, report, send
 from notifications.endpoints import OVERLAP, delete_endpoint, disable, resend, rotate_secret, send_test
 from notifications.models import Attempt, Endpoint, Message
@@ -96,6 +96,20 @@ def test_a_failure_is_tried_again_later_under_the_same_id(message, receiver, ans
 
     assert [got.id for got in receiver.got] == [message.wire_id] * 2
     assert [attempt.status_code for attempt in message.attempts.all()] == [answer, 200]
+
+
+def test_what_could_not_be_tried_is_put_back_without_an_attempt(endpoint, message, receiver, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(resolving, "AT_ONCE", 0)
+        deliver_due()
+    message.refresh_from_db()
+    endpoint.refresh_from_db()
+
+    assert (message.state, message.attempts_made, message.leased_until) == (State.PENDING, 0, None)
+    assert (message.attempts.count(), endpoint.failing_since) == (0, None)
+    assert timedelta(seconds=3) < message.due_at - timezone.now() <= timedelta(seconds=5)
+    make_due()
+    assert [sent.answer.status_code for sent in deliver_due()] == [200]
 
 
 def test_each_pause_is_as_long_as_the_schedule_says_and_the_last_failure_ends_it(message, receiver):

@@ -49,6 +49,18 @@ def test_it_ends_when_the_owner_has_seen_to_it(endpoint, merchant, as_merchant, 
     assert notice(as_merchant(merchant)) is None
 
 
+@pytest.mark.parametrize("because", [Because.GONE, Because.FAILING, Because.STAFF])
+def test_it_ends_when_the_owner_leaves_it_disabled(endpoint, merchant, as_merchant, because):
+    disable(endpoint, because)
+    api, path = as_merchant(merchant), f"/v1/webhook-endpoints/{endpoint.pk}"
+    other = api.send("PATCH", path, b'{"description": "old"}')
+
+    shown = api.send("PATCH", path, b'{"status": "disabled"}').json()
+
+    assert other.json()["disabledReason"] == because
+    assert (shown["status"], shown["disabledReason"], notice(api)) == ("disabled", "owner", None)
+
+
 def test_nobody_else_is_told(endpoint, as_merchant, as_agent):
     disable(endpoint, Because.FAILING)
 

@@ -11,8 +11,10 @@ from django.utils import timezone
 from ledger.models import Entry
 from ledger.reports import Report, report_conversion
 from ledger.sequencer import Sequencer
+from notifications import replaying
 from notifications.dispatching import follow_log
 from notifications.endpoints import Because, change_endpoint, disable, enable
+from notifications.making import messages_between
 from notifications.models import Endpoint, Message
 from notifications.replaying import replay
 from rako.core.errors import BadRequest
@@ -22,6 +24,7 @@ from tests.notifications.conftest import endpoint_of, follow, types_of
 from tests.threads import race
 
 URL = "https://hooks.example/"
+SOLD = 25
 
 
 @pytest.fixture
@@ -124,6 +127,70 @@ def test_since_a_moment_it_is_what_was_recorded_from_then_on(endpoint, offer):
     catch_up()
 
     assert told_of(endpoint) == [late]
+
+
+def test_asked_again_while_it_catches_up_nothing_that_was_promised_is_dropped(endpoint, offer):
+    disable(endpoint, Because.FAILING)
+    missed = sell(offer)
+    follow()
+    reenable(endpoint)
+
+    reenable(endpoint, timezone.now())
+    catch_up()
+
+    assert told_of(endpoint) == [missed]
+
+
+def test_of_two_moments_asked_for_while_it_catches_up_the_earlier_counts(endpoint, offer):
+    earlier = timezone.now()
+    disable(endpoint, Because.FAILING)
+    missed = sell(offer)
+    follow()
+
+    for moment in (earlier, timezone.now()):
+        reenable(endpoint, moment)
+    catch_up()
+
+    assert told_of(endpoint) == [missed]
+
+
+@pytest.fixture
+def two(offer):
+    """Two endpoints that have as much to catch up with."""
+    found = [endpoint_of(offer.merchant, URL, event_types=["conversion.recorded"]) for _ in range(2)]
+    for each in found:
+        disable(each, Because.FAILING)
+    for _ in range(SOLD):
+        sell(offer)
+    follow()
+    return [reenable(each) for each in found]
+
+
+def test_endpoints_that_catch_up_take_turns(two):
+    before = [each.missed_index for each in two]
+
+    for _ in range(SOLD - 1):  # the lot falls on both
+        replay(batch=1)
+
+    for each in two:
+        each.refresh_from_db()
+    assert all(each.missed_index > index for each, index in zip(two, before, strict=True))
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+def test_what_cannot_be_made_for_one_holds_up_no_other(two, broken, monkeypatch, caplog):
+    def messages(start, end, endpoints, **more):
+        if endpoints[0].pk == two[broken].pk:
+            raise ValueError("no such entry")
+        return messages_between(start, end, endpoints, **more)
+
+    monkeypatch.setattr(replaying, "messages_between", messages)
+
+    catch_up()
+
+    told = [types_of(each).count("conversion.recorded") for each in (two[broken], two[1 - broken])]
+    assert told == [0, SOLD]
+    assert f"endpoint {two[broken].pk} is not told" in caplog.text
 
 
 def test_nobody_else_is_told_again(endpoint, offer):

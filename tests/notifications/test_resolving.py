@@ -8,7 +8,7 @@ import pytest
 
 from notifications import resolving, sending
 from notifications.addresses import resolve
-from notifications.resolving import resolve_within
+from notifications.resolving import PER_OWNER, NoThreadFree, resolve_within
 from notifications.sending import Answer, post
 from tests.notifications.receiver import receiving
 
@@ -90,8 +90,30 @@ def test_an_answer_is_not_kept():
 def test_there_are_never_more_threads_than_allowed(monkeypatch, silent):
     monkeypatch.setattr(resolving, "AT_ONCE", 2)
 
-    for number in range(3):
-        with pytest.raises(TimeoutError):
+    for number, refusal in enumerate([TimeoutError, TimeoutError, NoThreadFree]):
+        with pytest.raises(refusal):
             resolve_within(0.01, silent, f"hooks{number}.example", 443)
 
     assert silent.asked == ["hooks0.example", "hooks1.example"]
+
+
+def test_one_owner_does_not_hold_the_threads_of_others(silent):
+    for number in range(PER_OWNER):
+        with pytest.raises(TimeoutError):
+            resolve_within(0.01, silent, f"hooks{number}.example", 443, "one")
+    with pytest.raises(NoThreadFree):
+        resolve_within(0.01, silent, "hooks.example", 443, "one")
+
+    assert resolve_within(5, silent, "localhost", 443, "other") == ["127.0.0.1"]
+
+
+def test_a_thread_that_cannot_start_leaves_nothing_behind(monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            resolve_within(5, resolve, "127.0.0.1", 443)
+
+    assert resolve_within(5, resolve, "127.0.0.1", 443) == ["127.0.0.1"]
