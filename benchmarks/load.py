@@ -1,19 +1,31 @@
 """The load: keep-alive HTTP/1.1 over a few connections, from a process of its own. Reads a plan, prints the figures."""
 
 import asyncio
+import itertools
 import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 
 def drive(
-    base_url: str, requests: list[dict[str, Any]], *, repeat: bool, connections: int, seconds: float
+    base_url: str,
+    requests: list[dict[str, Any]],
+    *,
+    repeat: bool,
+    connections: int,
+    seconds: float,
+    rate: float | None = None,
 ) -> dict[str, Any]:
-    """Send requests, each once or the first over and over, from another process; its figures."""
+    """Send requests, each once or the first over and over, from another process; its figures.
+
+    As fast as they are answered, or so many a second, as far as connections are free.
+    """
     host, port = base_url.removeprefix("http://").rsplit(":", 1)
-    plan = {"host": host, "port": int(port), "requests": requests, "repeat": repeat, "seconds": seconds}
+    plan: dict[str, Any] = {"host": host, "port": int(port), "requests": requests, "repeat": repeat}
+    plan |= {"seconds": seconds, "rate": rate}
     done = subprocess.run(  # noqa: S603  # this very file
         [sys.executable, __file__],
         input=json.dumps(plan | {"connections": connections}),
@@ -36,10 +48,13 @@ async def _one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, raw: 
     return int(head[9:12])
 
 
-async def _client(plan: dict[str, Any], queue: list[bytes], deadline: float, out: list[tuple[float, int]]) -> None:
+async def _client(
+    plan: dict[str, Any], queue: list[bytes], turns: Iterator[float], deadline: float, out: list[tuple[float, int]]
+) -> None:
     reader, writer = await asyncio.open_connection(plan["host"], plan["port"])
     while time.perf_counter() < deadline and queue:
         raw = queue[0] if plan["repeat"] else queue.pop()
+        await asyncio.sleep(next(turns) - time.perf_counter())
         started = time.perf_counter()
         status = await _one(reader, writer, raw)
         out.append((time.perf_counter() - started, status))
@@ -59,7 +74,8 @@ async def _run(plan: dict[str, Any]) -> dict[str, Any]:
     taken: list[tuple[float, int]] = []
     started = time.perf_counter()
     deadline = started + plan["seconds"]
-    await asyncio.gather(*(_client(plan, queue, deadline, taken) for _ in range(plan["connections"])))
+    turns = (started + number / plan["rate"] if plan["rate"] else started for number in itertools.count())
+    await asyncio.gather(*(_client(plan, queue, turns, deadline, taken) for _ in range(plan["connections"])))
     elapsed = time.perf_counter() - started
     times = sorted(seconds for seconds, _ in taken)
     statuses = [status for _, status in taken]

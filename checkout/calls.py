@@ -18,10 +18,10 @@ from rako.core.errors import Unavailable
 from rako.core.postgres import let_go
 
 # All of them fewer than the threads of a web process (`web --threads`): the rest answers whatever needs no PSP.
-CHECKOUTS_AT_ONCE = 28
+CHECKOUTS_AT_ONCE = 40
 # Fewer than that: one merchant's PSP that does not answer leaves some to the others.
-CALLS_TO_ONE = 24
-_AT_WORK = 2
+CALLS_TO_ONE = 36
+_AT_WORK = 1
 _SECONDS = 2  # after which there may be room again
 
 

@@ -12,7 +12,7 @@ from granian.log import LogLevels
 from rako.checks import refuse_unsafe_start
 
 # More than the calls to payment processors that are made at once (`checkout.calls`): those wait, and the others serve.
-THREADS = 32
+THREADS = 48
 _KILL_TIMEOUT_SECONDS = 10
 
 
