@@ -52,7 +52,7 @@ def send(*statements: Statement) -> list[Rows]:
         with database.wrap_database_errors, database.connection.pipeline():
             for cursor, statement in zip(cursors, statements, strict=True):
                 cursor.execute(*statement)
-    return [cursor.fetchall() if cursor.pgresult.nfields else [] for cursor in cursors]
+    return [_rows(cursor) for cursor in cursors]
 
 
 def send_each(statements: Sequence[Statement]) -> list[Rows]:
@@ -63,7 +63,12 @@ def send_each(statements: Sequence[Statement]) -> list[Rows]:
     database.ensure_connection()
     with database.wrap_database_errors, Cursor(database.connection) as cursor:
         cursor.executemany(statements[0].sql, [values for _, values in statements], returning=True)
-        return [result.fetchall() if result.description else [] for result in cursor.results()]
+        return [_rows(result) for result in cursor.results()]
+
+
+def _rows(cursor: Any) -> Rows:
+    """What a statement returned, if it returns anything (`description` would make objects of the columns)."""
+    return cursor.fetchall() if cursor.pgresult.nfields else []
 
 
 def let_go() -> None:
