@@ -1,7 +1,7 @@
 """The bulkhead between checkouts and everything else: whatever payment processors do, searches are answered.
 
 Calls to PSPs are bounded in number and made without holding a database connection; a PSP that answers slowly would
-otherwise take all threads and connections one by one. And few checkouts at a time are worked on in a process: many that
+otherwise take all threads and connections one by one. And one checkout at a time is worked on in a process: many that
 wait for the interpreter would make everybody wait for it.
 """
 
